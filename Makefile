@@ -32,7 +32,7 @@ quick: .venv/dev  ## unit tests with few examples: no processes, no sockets; abo
 test: .venv/dev  ## unit and integration tests, and a part of the end-to-end tests; about six minutes
 	$(PYTEST) -m 'not long'
 
-test-long: .venv/dev  ## all tests with more examples: soak, kills, fuzz; three quarters of an hour
+test-long: .venv/dev  ## all tests with more examples: soak, kills, fuzz; about 45 minutes
 	$(PYTEST) --hypothesis-profile thorough
 
 bench: .venv/dev  ## speed against peers, a JSON line each; about twenty minutes

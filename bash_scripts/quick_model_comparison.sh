@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The guide's comparison in one command: hosted judge where OPENAI_API_KEY is set, else everything
-# on this machine. Results go to model_comparison_results/ where you are. More flags pass through:
+# Runs scripts/model_comparison.py: with a hosted judge if OPENAI_API_KEY is set, else with embedded
+# models and an embedded judge. Writes to model_comparison_results/ in the current directory. Passes
+# further flags on:
 #
 #     bash bash_scripts/quick_model_comparison.sh
 #     bash bash_scripts/quick_model_comparison.sh --num-samples 10 --seed 7

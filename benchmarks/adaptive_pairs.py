@@ -280,7 +280,7 @@ def sandwich(outcomes: PairwiseOutcomes, items: int) -> tuple[Values, Values]:
     """Strengths, and their covariance clustered by prompt (Liang and Zeger 1986)."""
     fit = bradley_terry(outcomes, items, ties=True, order=True, resamples=0)
     theta = np.array([strength.estimate for strength in fit.strengths])
-    nu, first = fit.tie or 0.0, fit.first or 0.0
+    nu, first = fit.tie_parameter or 0.0, fit.first_advantage or 0.0
     gap = theta[outcomes.left] - theta[outcomes.right] + first
     won, lost = np.exp(gap / 2), np.exp(-gap / 2)
     total = won + lost + nu

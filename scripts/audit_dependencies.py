@@ -32,79 +32,82 @@ SECONDS = 15.0  # for the whole audit
 TIMEOUT = 5  # seconds per reply
 
 
-def needed(name: str = "bakeoff") -> dict[str, str]:
+def required_packages(name: str = "bakeoff") -> dict[str, str]:
     """The packages that a package and its extras require here, with their installed versions."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     extras = set(distribution(name).metadata.get_all("Provides-Extra") or ()) - DEVELOPERS
-    waiting = [(name, extra) for extra in ("", *sorted(extras))]
-    seen = set(waiting)
-    while waiting:
-        package, extra = waiting.pop()
+    pending = [(name, extra) for extra in ("", *sorted(extras))]
+    seen = set(pending)
+    while pending:
+        package, extra = pending.pop()
         try:
-            there = distribution(package)
+            installed = distribution(package)
         except PackageNotFoundError:
             continue  # a package of an extra that is not installed here
         if package != name:
-            found[canonicalize_name(package)] = there.version.partition("+")[0]
-        for line in there.requires or ():
-            wanted = Requirement(line)
-            if wanted.marker is None or wanted.marker.evaluate({"extra": extra}):
-                more = {(wanted.name, one) for one in ("", *wanted.extras)} - seen
-                seen |= more
-                waiting += sorted(more)
-    return found
+            versions[canonicalize_name(package)] = installed.version.partition("+")[0]
+        for line in installed.requires or ():
+            requirement = Requirement(line)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                required = {(requirement.name, each) for each in ("", *requirement.extras)} - seen
+                seen |= required
+                pending += sorted(required)
+    return versions
 
 
-def audited(pinned: Sequence[str], service: str | None) -> tuple[list[dict[str, Any]], list[str]]:
+def run_pip_audit(
+    pinned: Sequence[str], service: str | None
+) -> tuple[list[dict[str, Any]], list[str]]:
     """The findings of pip-audit by package, and the error messages of its processes that failed."""
     command = [sys.executable, "-m", "pip_audit", "--no-deps", "--disable-pip", "--format", "json"]
     command += ["--progress-spinner", "off", "--desc", "off", "--timeout", str(TIMEOUT)]
     command += ["--vulnerability-service", "osv", "--osv-url", service] if service else []
-    found: list[dict[str, Any]] = []
-    troubles: list[str] = []
-    ends = time.monotonic() + SECONDS
+    findings: list[dict[str, Any]] = []
+    problems: list[str] = []
+    deadline = time.monotonic() + SECONDS
     with tempfile.TemporaryDirectory() as folder:
-        asking = []
+        processes = []
         for part in range(min(PARTS, len(pinned))):
             file = Path(folder) / f"{part}.txt"
             file.write_text("\n".join(pinned[part::PARTS]))
-            how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-            asking.append(subprocess.Popen([*command, "-r", str(file)], **how))  # noqa: S603 - ours
-        for process in asking:
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+            processes.append(subprocess.Popen([*command, "-r", str(file)], **pipes))  # noqa: S603 - ours
+        for process in processes:
             try:
-                said, trouble = process.communicate(timeout=max(0.0, ends - time.monotonic()))
-                found += json.loads(said)["dependencies"]
+                remaining = max(0.0, deadline - time.monotonic())
+                output, errors = process.communicate(timeout=remaining)
+                findings += json.loads(output)["dependencies"]
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
-                troubles.append(f"not ready within {SECONDS:g} s")
+                problems.append(f"not ready within {SECONDS:g} s")
             except (ValueError, KeyError):
-                troubles.append((trouble.strip().splitlines() or ["it said nothing"])[-1])
-    return found, troubles
+                problems.append((errors.strip().splitlines() or ["it said nothing"])[-1])
+    return findings, problems
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the vulnerable packages; return 1 if there are any, else 0."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--service", help="an OSV service to ask in place of the package index")
-    given = parser.parse_args(arguments)
-    pinned = sorted(f"{name}=={version}" for name, version in needed().items())
-    found, troubles = audited(pinned, given.service)
-    known = [one for one in found if "vulns" in one]
-    bad = [
-        f"{one['name']} {one['version']}: {flaw['id']}, "
+    options = parser.parse_args(arguments)
+    pinned = sorted(f"{name}=={version}" for name, version in required_packages().items())
+    findings, problems = run_pip_audit(pinned, options.service)
+    audited = [package for package in findings if "vulns" in package]
+    vulnerable = [
+        f"{package['name']} {package['version']}: {flaw['id']}, "
         + (f"fixed in {', '.join(flaw['fix_versions'])}" if flaw["fix_versions"] else "not fixed")
-        for one in known
-        for flaw in one["vulns"]
+        for package in audited
+        for flaw in package["vulns"]
         if not {flaw["id"], *flaw.get("aliases", ())} & IGNORED.keys()
     ]
-    for line in bad:
+    for line in vulnerable:
         print(f"vulnerable: {line}")
-    if len(known) < len(pinned):
-        why = troubles[0] if troubles else "the index does not know them"
-        missing = len(pinned) - len(known)
-        print(f"warning: {missing} of {len(pinned)} packages were not audited: {why}")
-    return 1 if bad else 0
+    if len(audited) < len(pinned):
+        reason = problems[0] if problems else "the index does not know them"
+        missing = len(pinned) - len(audited)
+        print(f"warning: {missing} of {len(pinned)} packages were not audited: {reason}")
+    return 1 if vulnerable else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Puts the result lines of `make bench` and `make bench-verdicts` into docs/performance.md.
+"""Writes the results of `make bench` and `make bench-verdicts` into docs/performance.md.
 
     make bench bench-verdicts | tee /dev/stderr | python scripts/make_performance.py
 
@@ -20,11 +20,11 @@ def main(lines: Iterable[str], page: Path = PAGE) -> None:
     """Update the table of a page from the lines of a bench run; other lines are ignored."""
     before, rest = page.read_text(encoding="utf-8").split(BEGIN)
     old, after = rest.split(END)
-    rows = dict(map(_parted, old.splitlines()[2:]))
-    found = [row for line in lines if line.startswith("{") for row in [_row(json.loads(line))]]
-    anew = {name.partition(":")[0] for name, _ in found}
-    rows = {name: row for name, row in rows.items() if name.partition(":")[0] not in anew}
-    table = "\n".join([*HEAD, *(row for _, row in sorted((rows | dict(found)).items()))])
+    old_rows = {row.split("`")[1]: row for row in old.splitlines()[2:]}
+    new_rows = dict(_row(json.loads(line)) for line in lines if line.startswith("{"))
+    benchmarks = {name.partition(":")[0] for name in new_rows}
+    kept = {name: row for name, row in old_rows.items() if name.partition(":")[0] not in benchmarks}
+    table = "\n".join([*HEAD, *(row for _, row in sorted((kept | new_rows).items()))])
     page.write_text(f"{before}{BEGIN}{table}\n{END}{after}", encoding="utf-8")
 
 
@@ -37,10 +37,6 @@ def _row(line: dict[str, Any]) -> tuple[str, str]:
 
 def _short(number: float) -> str:
     return f"{float(f'{number:.3g}'):,.10g}"
-
-
-def _parted(row: str) -> tuple[str, str]:
-    return row.split("`")[1], row
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def main() -> None:
     if not binary:
         sys.exit("make docs: install Chromium first (Debian: apt-get install chromium)")
     RUN.mkdir(parents=True, exist_ok=True)
-    _tell(_run())
+    _update_readme(_run())
     report = (RUN / "results" / "report.html").as_uri()
     PICTURES.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
@@ -34,14 +34,14 @@ def main() -> None:
         for theme in ("light", "dark"):
             page = browser.new_page(viewport=SIZE, color_scheme=theme, device_scale_factor=2)
             page.goto(report)
-            _take(page, "#verdict", f"report-{theme}.png")
-            _take(page, "#pairs", f"pairs-{theme}.png")
+            _save_screenshot(page, "#verdict", f"report-{theme}.png")
+            _save_screenshot(page, "#pairs", f"pairs-{theme}.png")
         browser.close()
 
 
 def _run() -> str:
     """The output of the command of `make demo` in 80 columns."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "bakeoff", "run", "--show-samples", "0"],
         cwd=RUN,
         env={**os.environ, "COLUMNS": "80"},
@@ -50,24 +50,24 @@ def _run() -> str:
         text=True,
         check=True,
     )
-    return done.stdout
+    return process.stdout
 
 
-def _tell(printed: str) -> None:
+def _update_readme(output: str) -> None:
     """Write the summary of the output into the README."""
-    _, title, summary = printed.partition("Model Comparison Summary\n")
-    shown = title + summary.rstrip()
+    _, title, summary = output.partition("Model Comparison Summary\n")
+    text_block = title + summary.rstrip()
     text = README.read_text(encoding="utf-8")
     before, mark, rest = text.partition("<!-- run -->\n")
     _, end, after = rest.partition("<!-- /run -->")
     if not (mark and end):
         sys.exit("make docs: README.md has no <!-- run --> and <!-- /run -->")
-    README.write_text(f"{before}{mark}```text\n{shown}\n```\n{end}{after}", encoding="utf-8")
+    README.write_text(f"{before}{mark}```text\n{text_block}\n```\n{end}{after}", encoding="utf-8")
 
 
-def _take(page: Page, where: str, name: str) -> None:
+def _save_screenshot(page: Page, selector: str, name: str) -> None:
     """Save a screenshot from the top of a section on, after its charts are drawn."""
-    page.locator(where).evaluate("section => section.scrollIntoView()")
+    page.locator(selector).evaluate("section => section.scrollIntoView()")
     page.wait_for_function(
         """() => [...document.querySelectorAll('.plot')].every((plot) => {
             const { top, bottom } = plot.getBoundingClientRect();

@@ -55,12 +55,12 @@ def schema() -> str:
 
 def descriptions() -> dict[str, dict[str, str]]:
     """Return the docstring of each field of each record: the string that follows the field."""
-    found: dict[str, dict[str, str]] = {}
+    by_record: dict[str, dict[str, str]] = {}
     for module in MODULES:
         for node in ast.parse(inspect.getsource(module)).body:
             if isinstance(node, ast.ClassDef):
-                found[node.name] = _field_docstrings(node)
-    return found
+                by_record[node.name] = _field_docstrings(node)
+    return by_record
 
 
 def _field_docstrings(record: ast.ClassDef) -> dict[str, str]:
@@ -77,7 +77,7 @@ def _field_docstrings(record: ast.ClassDef) -> dict[str, str]:
 def reference() -> str:
     """Return the Markdown reference: the document, then a heading and a table per record."""
     model = json.loads(schema())
-    sections = [_section("The document", "##", Results.__doc__ or "", model["properties"])]
+    sections = [_section("The document", "##", inspect.getdoc(Results) or "", model["properties"])]
     for name, record in sorted(model["$defs"].items()):
         if name != "JsonValue":
             text = _docstring(name) or record.get("description", "")

@@ -30,7 +30,7 @@ MODEL1 = (
 )
 MODEL2 = "Qwen/Qwen2.5-1.5B-Instruct"
 # Fields of the Config whose flags have the same names here.
-SAME_WORDS = ("pairs", "orders", "stop", "samples", "shard", "ray")
+SAME_NAMES = ("pairs", "orders", "stop", "samples", "shard", "ray")
 
 
 class Parser(argparse.ArgumentParser):
@@ -42,11 +42,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser() -> Parser:
-    """The guide's flags and their defaults."""
-    words, _, commands = (__doc__ or "").partition("\n\n")
+    """The argument parser with the flags of MODEL_COMPARISON_GUIDE.md and their defaults."""
+    description, _, epilog = (__doc__ or "").partition("\n\n")
     flags = Parser(
-        description=words,
-        epilog=commands,
+        description=description,
+        epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -76,15 +76,15 @@ def parser() -> Parser:
     flags.add_argument("--api-key-env", metavar="NAME", help="where the judge's key is")
     flags.add_argument("--base-url", metavar="URL", help="the judge's server, up to /v1")
     flags.add_argument("--delay", type=float, help="least seconds between two requests to it")
-    for name in SAME_WORDS:
-        flags.add_argument(f"--{name}", help=f"as of bakeoff run: {told(name)}")
+    for name in SAME_NAMES:
+        flags.add_argument(f"--{name}", help=f"as of bakeoff run: {description_of(name)}")
     return flags
 
 
-def told(name: str) -> str:
+def description_of(name: str) -> str:
     """The description of a field of the Config, escaped for argparse."""
-    words = Config.model_fields[name].description or ""
-    return words.replace("%", "%%")
+    description = Config.model_fields[name].description or ""
+    return description.replace("%", "%%")
 
 
 def config_of(args: argparse.Namespace) -> Config:
@@ -92,17 +92,17 @@ def config_of(args: argparse.Namespace) -> Config:
     out = args.output_dir / folder_of(*models_of(args), *filter(None, [args.baseline]))
     if args.shard:
         out /= f"shard-{args.shard.replace('/', '-of-')}"
-    given = {
+    fields = {
         "model": tuple(model_of(model, args.batch_size) for model in models_of(args)),
         "judge": (judge_of(args),),
         "prompts": prompts_of(args.dataset, args.custom_prompts),
         "limit": args.num_samples,
         "out": out,
     }
-    same = ("show_samples", "seed", "temperature", "top_p", "max_tokens", *SAME_WORDS, "baseline")
-    told = {name: getattr(args, name) for name in same}
+    names = ("show_samples", "seed", "temperature", "top_p", "max_tokens", *SAME_NAMES, "baseline")
+    same = {name: getattr(args, name) for name in names}
     return load_config(
-        None, given | {name: value for name, value in told.items() if value is not None}
+        None, fields | {name: value for name, value in same.items() if value is not None}
     )
 
 
@@ -122,9 +122,8 @@ def model_of(model: str, batch_size: int | None) -> str:
 def judge_of(args: argparse.Namespace) -> str:
     """The spec of the judge; with `--base-url` a name without backend is a model of that server."""
     judge = Spec.parse(args.judge_model, default="")
-    bare = args.base_url is not None and not judge.backend
     text = args.judge_model.strip()
-    if bare:
+    if args.base_url is not None and not judge.backend:
         name = "" if judge.name == judge.target else f"{judge.name}="
         text = f"{name}api:{text.removeprefix(name)}"
     return with_options(
@@ -134,8 +133,10 @@ def judge_of(args: argparse.Namespace) -> str:
 
 def with_options(spec: str, **options: object) -> str:
     """The spec with these options, except those that are None or already set in it."""
-    there = Spec.parse(spec).options
-    new = {key: value for key, value in options.items() if value is not None and key not in there}
+    existing = Spec.parse(spec).options
+    new = {
+        key: value for key, value in options.items() if value is not None and key not in existing
+    }
     query = "&".join(f"{key}={quote(str(value), safe='')}" for key, value in new.items())
     return spec + ("&" if "?" in spec else "?") + query if query else spec
 
@@ -151,19 +152,19 @@ def prompts_of(dataset: str | None, custom_prompts: str | None) -> str:
 
 def folder_of(*models: str) -> str:
     """The folder name of a comparison: valid on every file system, unique for the models."""
-    mark = hashlib.sha256("\n".join(models).encode()).hexdigest()[:8]
-    others = f"{len(models) - 1}-others" if len(models) > 2 else short(models[1])
-    return f"{short(models[0])}-vs-{others}-{mark}"
+    digest = hashlib.sha256("\n".join(models).encode()).hexdigest()[:8]
+    others = f"{len(models) - 1}-others" if len(models) > 2 else short_name(models[1])
+    return f"{short_name(models[0])}-vs-{others}-{digest}"
 
 
-def short(model: str) -> str:
+def short_name(model: str) -> str:
     """The name of a model, or the last two parts of its path, with at most 72 ASCII characters."""
     last = "-".join(Spec.parse(model).name.split("/")[-2:])
     return re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-._")[:72] or "model"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare; the exit code is that of `bakeoff run`."""
+    """Run the comparison; return the exit code of `bakeoff run`."""
     args = parser().parse_args(arguments)
     if args.dataset == "custom" and args.custom_prompts is None:
         print("no --custom-prompts: taking the starter set", file=sys.stderr)

@@ -81,10 +81,10 @@ class Browser:
 
 @contextmanager
 def voting_browser(
-    evidence: Evidence, file: Path = VOTES, poll: VoteOptions | None = None
+    evidence: Evidence, file: Path = VOTES, options: VoteOptions | None = None
 ) -> Iterator[Browser]:
     """Run a voting server in a background thread while the block runs; yields its client."""
-    options = poll or VoteOptions()
+    options = options or VoteOptions()
     with (
         background_server(
             lambda announce, stop: serve_voting(

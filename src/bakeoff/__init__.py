@@ -60,8 +60,8 @@ from bakeoff.runtime import (
     PerItem,
     Planned,
     Priced,
-    Progress,
     RateLimits,
+    ReportsProgress,
     SpendLimit,
     StopToken,
     Traits,
@@ -124,13 +124,13 @@ __all__ = [
     "Plan",
     "Planned",
     "Priced",
-    "Progress",
     "ProgressCallback",
     "ProgressUpdate",
     "Prompt",
     "RateLimits",
     "RawScores",
     "RefusedError",
+    "ReportsProgress",
     "Results",
     "RunContext",
     "Sampling",
@@ -205,4 +205,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

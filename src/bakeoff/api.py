@@ -1,6 +1,7 @@
-"""The Python API of a run: `run`, `run_async` and `vote_async`.
+"""The Python API: `run`, `run_async` and `vote_async`.
 
-These functions give the session the page on which people vote; `evaluation` imports no web code.
+`evaluation.session` runs comparisons but imports no web code; these functions pass it the function
+that serves the voting page.
 """
 
 import asyncio
@@ -27,8 +28,8 @@ def _log_address(address: str) -> None:
 def run(config: Config, on_progress: ProgressCallback = lambda _: None) -> Results:
     """Run a comparison, write `results.json` and `report.html` to `config.out`, return the results.
 
-    Finished work is in the store, so that the same call resumes an interrupted run.
-    `config.out/progress.json` reports the progress. `watch` is called with each progress update.
+    Finished work is in the store, so that the same call resumes an interrupted run. `on_progress`
+    is called with each progress update; `progress.json` in `config.out` holds the latest one.
     Raises ConfigError or StoreError if the run cannot start.
     """
     return asyncio.run(run_async(config, on_progress))
@@ -45,10 +46,10 @@ async def run_async(
 ) -> Results:
     """Like `run`, inside a running event loop.
 
-    With `--judge human`, `announce` is called with the address of the voting page, and setting
+    With a judge `human`, `announce` is called with the address of the voting page, and setting
     `until` ends the vote. `agree` is called with the plan before the first request; an exception
-    that it raises ends the run. `halt` stops the run: requests in flight are finished and stored,
-    then InterruptError is raised.
+    that it raises ends the run. `stop_token` stops the run: requests in flight are finished and
+    stored, then InterruptError is raised.
     """
     vote = partial(serve_voting, announce=announce, until=until)
     return await session.run_async(
@@ -58,7 +59,7 @@ async def run_async(
 
 async def vote_async(
     path: Path,
-    poll: VoteOptions = VoteOptions(),  # noqa: B008 - frozen
+    options: VoteOptions = VoteOptions(),  # noqa: B008 - frozen
     *,
     announce: Callable[[str], None] = _log_address,
     until: asyncio.Event | None = None,
@@ -66,8 +67,9 @@ async def vote_async(
     """Serve a page on which people vote on the pairs of existing results; return the new results.
 
     `path` is a `results.json` or its folder; votes and updated results are written there. The vote
-    ends when a voter presses Finish or `until` is set. Raises ConfigError if there are no pairs.
+    ends when a voter presses Finish or `until` is set. Raises ConfigError if the results cannot be
+    read or have no pairs to vote on.
     """
     return await session.vote_async(
-        path, poll, partial(serve_voting, announce=announce, until=until)
+        path, options, partial(serve_voting, announce=announce, until=until)
     )

@@ -1,6 +1,6 @@
-"""Estimates of token counts, and costs by the public price lists of `genai-prices`.
+"""Estimates token counts, and computes costs from the public price lists of `genai-prices`.
 
-An unknown price is None, never 0.
+An unknown cost is None, never 0.
 """
 
 import re
@@ -28,9 +28,9 @@ class Price(NamedTuple):
 def estimate_tokens(text: str) -> int:
     """Estimate the number of tokens of `text` for a vocabulary of 50,000 to 260,000 tokens.
 
-    A word counts as one token and 0.12 for each letter beyond the sixth, a digit as 0.7, two
-    punctuation marks as one. English prose, code and JSON come within 10 % of the tokenizers of
-    Qwen 2.5, SmolLM2 and Gemma 3; other scripts may be off by half.
+    A word counts as 1 token and 0.12 for each letter beyond the sixth, a digit as 0.7, two
+    punctuation marks as 1. Estimates for English prose, code and JSON are within 10 % of the
+    tokenizers of Qwen 2.5, SmolLM2 and Gemma 3; those for other scripts may be off by half.
     """
     return round(sum(_tokens(piece.group()) for piece in _PIECE.finditer(text)))
 
@@ -56,7 +56,8 @@ def listed_cost(
 ) -> float | None:
     """Return US dollars for the tokens of a hosted model; None if the price lists lack it.
 
-    A batch without a listed price costs half of what direct requests would.
+    `provider` and `model` are names of `genai-prices`. A batch without a listed price costs half as
+    much as direct requests.
     """
     import genai_prices  # takes 0.2 s, and a run of local models does not need it
 

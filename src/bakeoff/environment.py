@@ -1,4 +1,4 @@
-"""Versions, platform, start time and API keys of the current process."""
+"""Versions, platform, start time and credentials of the current process."""
 
 import os
 import platform
@@ -35,7 +35,7 @@ _SECRET_SUFFIXES = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
 def describe() -> dict[str, JsonValue]:
-    """Return Python version, platform, number of cores and versions of installed packages."""
+    """Return the Python version, platform, number of cores and versions of installed packages."""
     versions: dict[str, JsonValue] = {}
     for package in _PACKAGES:
         try:
@@ -90,5 +90,5 @@ def load_env_file(file: Path | None) -> None:
 
 
 def credentials() -> list[str]:
-    """Return the values of environment variables whose names end in KEY, TOKEN and the like."""
+    """Return the values of environment variables that end in KEY, TOKEN, SECRET or PASSWORD."""
     return [value for name, value in os.environ.items() if name.upper().endswith(_SECRET_SUFFIXES)]

@@ -1,7 +1,7 @@
-"""The exceptions that bakeoff raises on purpose, and what each one does to a run.
+"""The exceptions that bakeoff raises on purpose, and their effect on a run.
 
     BakeoffError
-    ├── ConfigError    the user can fix it: a flag, a file, an extra, a key   -> exit 2, one line
+    ├── ConfigError    the user can fix it: a flag, file, extra or API key    -> exit 2, one line
     ├── StoreError     the store has another schema, is damaged, or is full   -> exit 2, one line
     ├── BudgetError    the run would cost more than --max-cost                -> exit 2, one line
     ├── InterruptError the user stopped the run                               -> exit 130, one line
@@ -57,9 +57,10 @@ class InterruptError(BakeoffError):
 class WorkError(BakeoffError):
     """One item failed. `raw` is the reply of the server or judge; None without one."""
 
-    kind = "failed"  # the `kind` of the Failure record
-    # Keys `usage` and `cost` of replies that were paid for but could not be used; may be empty.
+    kind = "failed"
+    """`Failure.kind`."""
     usage: Mapping[str, Any] = MappingProxyType({})
+    """Fields `usage` and `cost` of `Failure`, for replies that could not be used; may be empty."""
 
     def __init__(self, message: str, *, raw: str | None = None) -> None:
         super().__init__(message)
@@ -105,7 +106,7 @@ class VerdictError(WorkError):
 
 
 class RefusedError(VerdictError):
-    """The judge declined; the item is not rephrased, which would be unfair to other pairs."""
+    """The judge declined. The request is not rephrased: all pairs get the same prompt."""
 
     kind = "refused"
 

@@ -1,6 +1,6 @@
-"""Finds generators, judges and importers by name, and opens generators and judges from specs.
+"""Loads generators, judges and importers by name, and opens generators and judges from specs.
 
-Backends are entry points, ours like those of plugins. The name of a provider of any-llm (`openai`,
+Backends are entry points, built-in ones too. The name of a provider of any-llm (`openai`,
 `anthropic`, `gemini`, ...) opens the `api` backend with that provider.
 """
 
@@ -25,7 +25,7 @@ CLUSTERS = "bakeoff.clusters"  # run a generator on several machines
 JUDGES = "bakeoff.judges"
 IMPORTERS = "bakeoff.importers"
 
-HUMAN = "human"  # the judge of a spec that stands for people
+HUMAN = "human"  # spec of the judge for human votes
 
 W = TypeVar("W", covariant=True)
 
@@ -43,28 +43,28 @@ class _BatchOption(BaseModel):
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a backend receives beside its spec: the sampling and the resources of the run."""
+    """Sampling options and resources of a run, which a backend receives with its spec."""
 
     sampling: Sampling
-    """Sampling parameters, with those of the spec."""
+    """Sampling options, with the overrides of the spec."""
     max_concurrency: int = MAX_CONCURRENCY
-    """Requests in flight, at most."""
+    """Maximum number of requests in flight per server."""
     for_judge: bool = False
     """Whether the generator is asked for verdicts."""
     batch: bool = False
-    """Whether hosted models are asked through their batch API."""
+    """Whether hosted models are used through their batch API."""
     store: Path | None = None
-    """File of the store, for state that has to survive the run; None: keep none."""
+    """File of the store, for state that has to survive the run; None if it is not kept."""
     ray: str | None = None
     """Ray cluster to join: `auto` or an address; None: start one on this machine."""
     rate_limits: RateLimits = field(default_factory=RateLimits)
-    """Servers of the run, with what they accept; shared by all workers."""
+    """Limits of each server of the run; shared by all workers."""
     spend_limit: SpendLimit = field(default_factory=SpendLimit)
     """Spending of the run; shared by all workers."""
 
 
 class Backend(Protocol[W]):
-    """What an entry point of a generator or judge names: a class, or a function."""
+    """The object that an entry point of a generator or judge names: a class or a function."""
 
     def __call__(self, spec: Spec, context: RunContext) -> W:
         """Return a worker. Validates the spec's options; loads nothing and sends no request."""
@@ -73,10 +73,10 @@ class Backend(Protocol[W]):
 
 @runtime_checkable
 class DefaultVerdict(Protocol):
-    """A backend of generators that knows how a judge's verdict is best read from its models."""
+    """A generator backend that chooses the kind of verdict for its models as judges."""
 
     def default_verdict(self, target: str) -> Literal["json", "logprob"]:
-        """Return the kind of verdict to ask `target` for if the spec does not name one."""
+        """Return the kind of verdict to request from `target` if its spec does not name one."""
         ...
 
 
@@ -85,10 +85,11 @@ def open_generator(spec: Spec, context: RunContext) -> Generator:
 
     The spec's own options for sampling (`?temperature=0&system=...`) and `?batch=` override the
     context. Without `?batch=`, a batch run uses the batch API of hosted models only: a server
-    behind `api:` may not have one. `?replicas=` runs the generator on a cluster.
+    behind `api:` may not have one. `?replicas=` runs the generator on a cluster. Raises ConfigError
+    for an unknown backend or an invalid option.
     """
     if _REPLICAS in spec.options:
-        cluster: Backend[Generator] = find(CLUSTERS, "ray")
+        cluster: Backend[Generator] = load_backend(CLUSTERS, "ray")
         return cluster(spec, context)
     fields = Sampling.model_fields.keys() - {"score_only"}  # set by judges only
     own = {key: value for key, value in spec.options.items() if key in fields}
@@ -97,7 +98,7 @@ def open_generator(spec: Spec, context: RunContext) -> Generator:
     values = {**context.sampling.model_dump(), **own}
     sampling = parse_fields(Sampling, values, where=spec.name)
     batch = options.batch if options.batch is not None else context.batch and _has_batches(spec)
-    backend: Backend[Generator] = find(BATCHES if batch else GENERATORS, spec.backend)
+    backend: Backend[Generator] = load_backend(BATCHES if batch else GENERATORS, spec.backend)
     generator = backend(spec, replace(context, sampling=sampling))
     if sampling.score_only and not generator.traits.can_score:
         raise ConfigError(
@@ -108,29 +109,33 @@ def open_generator(spec: Spec, context: RunContext) -> Generator:
 
 
 def _has_batches(spec: Spec) -> bool:
-    """Return whether a hosted model is known to have a batch API; of a plain server it is not."""
-    if spec.backend in names(GENERATORS):
+    """Return whether the backend is a provider with a batch API; warn for one without."""
+    if spec.backend in backend_names(GENERATORS):
         return False
-    known = spec.backend in names(BATCHES)
+    known = spec.backend in backend_names(BATCHES)
     if not known:
         log.warning("%s has no batches that we know of: asking it directly", spec.name)
     return known
 
 
 def open_judge(spec: Spec, context: RunContext) -> Judge:
-    """Return the judge of a spec: a judge backend, or a judge that asks a generator.
+    """Return the judge of a spec, whose backend is a judge or a generator.
 
-    The kind of the latter is `?verdict=` or `?template=` if that names a judge, else `prompted`.
+    A generator is used by the judge that `?verdict=` or `?template=` names, else by `prompted`.
+    Raises ConfigError for an unknown backend or an invalid option.
     """
-    known = names(JUDGES)
+    known = backend_names(JUDGES)
     candidates = (spec.backend, spec.options.get("verdict"), spec.options.get("template"))
     name = next((name for name in candidates if name in known), "prompted")
-    backend: Backend[Judge] = find(JUDGES, name)
+    backend: Backend[Judge] = load_backend(JUDGES, name)
     return backend(spec, replace(context, for_judge=True))
 
 
 def judge_spec(text: str) -> Spec:
-    """Parse a judge's spec; a bare `gpt-...` means `openai:gpt-...`, a bare `human` people."""
+    """Return the spec of a judge; without a backend, `gpt-...` means `openai:gpt-...`.
+
+    The target `human` without a backend means human votes. Raises ConfigError if it is malformed.
+    """
     spec = Spec.parse(text, default="")
     default = "openai" if _OPENAI_MODEL.fullmatch(spec.target) else "hf"
     if spec.target == HUMAN:
@@ -138,24 +143,24 @@ def judge_spec(text: str) -> Spec:
     return spec.with_backend(spec.backend or default)
 
 
-def names(group: str) -> list[str]:
+def backend_names(group: str) -> list[str]:
     """Return the names in a group of entry points, sorted."""
     return sorted({entry.name for entry in entry_points(group=group)})
 
 
-def load_all(group: str) -> dict[str, Any]:
-    """Load all entry points of a group; return what they name."""
+def load_entry_points(group: str) -> dict[str, Any]:
+    """Load all entry points of a group; return the objects by name."""
     return {entry.name: entry.load() for entry in entry_points(group=group)}
 
 
-def find(group: str, name: str) -> Backend[W]:
-    """Load the backend of that name. Raises ConfigError, with the known names, if there is none."""
+def load_backend(group: str, name: str) -> Backend[W]:
+    """Return the backend of that name. Raises ConfigError with the known names if there is none."""
     for entry in entry_points(group=group, name=name):
         loaded: Backend[W] = entry.load()
         return loaded
     if group == GENERATORS and _is_provider(name):
-        return find(group, "api")
-    known = ", ".join(names(group))
+        return load_backend(group, "api")
+    known = ", ".join(backend_names(group))
     if group == BATCHES:
         raise ConfigError(f"{name}: has no batches that we know of; there are those of: {known}")
     raise ConfigError(
@@ -165,7 +170,7 @@ def find(group: str, name: str) -> Backend[W]:
 
 
 def _is_provider(name: str) -> bool:
-    """Return whether any-llm has this provider, without importing it for most of them."""
+    """Return whether any-llm has this provider; any-llm is imported only if no folder is found."""
     package = find_spec("any_llm")
     folders = (package.submodule_search_locations if package else None) or ()
     return any(Path(at, "providers", name, "__init__.py").is_file() for at in folders) or (

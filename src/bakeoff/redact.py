@@ -16,7 +16,7 @@ _MIN_SECRET = 8  # characters; shorter values may be ordinary words
 
 
 def masked(text: str) -> str:
-    """Return `text` with user, password and secret query parameters of its URLs as `***`."""
+    """Return `text` with `***` for users, passwords and secret query parameters of its URLs."""
     if "@" in text or "%40" in text:
         text = _ENCODED_USER.sub(rf"\1{MASK}\2", _USER.sub(rf"\1{MASK}@", text))
     return _QUERY.sub(rf"\1{MASK}", text)

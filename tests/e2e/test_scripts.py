@@ -356,7 +356,7 @@ def run_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     (tmp_path / "site" / "pip_audit" / "__main__.py").write_text(PIP_AUDIT)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
     packages = {"one": "1.0", "two": "2.0", "unknown": "3"}
-    monkeypatch.setattr(audit, "needed", lambda: packages)
+    monkeypatch.setattr(audit, "required_packages", lambda: packages)
     monkeypatch.setattr(audit, "SECONDS", 120.0)  # for a busy machine
 
     def run(**response: object) -> int:
@@ -368,7 +368,7 @@ def run_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 
 
 def test_audit_covers_dependencies_without_development_tools() -> None:
-    packages = audit.needed()
+    packages = audit.required_packages()
     assert {"pydantic", "openai", "xllamacpp", "torch", "starlette", "datasets"} <= packages.keys()
     assert not {"bakeoff", "pytest", "mypy", "ruff"} & packages.keys()
     assert not [
@@ -433,7 +433,7 @@ def test_output_of_pip_audit_is_parsed(
     flaw = {"id": "PYSEC-1", "aliases": ["CVE-1"], "summary": "s", "details": "d"}
     flaw |= {"modified": day, "published": day, "affected": [about]}
     flaws = {"jinja2": {"vulns": [flaw]}}
-    monkeypatch.setattr(audit, "needed", lambda: {"jinja2": "3.1.0", "rich": "14.0.0"})
+    monkeypatch.setattr(audit, "required_packages", lambda: {"jinja2": "3.1.0", "rich": "14.0.0"})
     monkeypatch.setattr(audit, "SECONDS", 120.0)  # for a busy machine
     monkeypatch.setattr(audit, "SECONDS", 120.0)
     with OpenAIServer(lambda body: Reply(body=flaws.get(body["package"]["name"], {}))) as server:

@@ -150,7 +150,7 @@ def _people(people: Any) -> Numbers:
     yield from _agreement("people.judges", people.judge_agreement)
     yield from _agreement("people.among", people.voter_agreement)
     yield from _estimate("people.corrected", people.corrected.value)
-    yield from _fields("people.", people.corrected, "labelled", "unlabelled")
+    yield from _fields("people.", people.corrected, "labeled", "unlabeled")
 
 
 def _agreement(name: str, agreement: Any) -> Numbers:
@@ -239,8 +239,8 @@ def _ratings(vectors: dict[str, Any]) -> Numbers:
     ):
         for item, strength in enumerate(fitted.strengths):
             yield f"{name} {item}", strength.estimate
-        yield f"{name} tie", fitted.tie
-        yield f"{name} first", fitted.first
+        yield f"{name} tie", fitted.tie_parameter
+        yield f"{name} first", fitted.first_advantage
 
 
 def _sequential(vectors: dict[str, Any]) -> Numbers:

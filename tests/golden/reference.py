@@ -461,7 +461,7 @@ def people(book: NumberTable, labels: Sequence[Verdict], views: Mapping[str, Vie
     estimate = float(np.ravel(ppi_py.ppi_mean_pointestimate(y, f, rest))[0])
     se = (high - low) / 2 / stats.norm.ppf(0.975)
     book.estimate(PPI, "people.corrected", estimate, low, high, se)
-    book.put(COUNT, people__labelled=len(y), people__unlabelled=len(rest))
+    book.put(COUNT, people__labeled=len(y), people__unlabeled=len(rest))
 
 
 def card(

@@ -257,7 +257,7 @@ def test_ratings_match_evalica_examples(name: str) -> None:
     davidson = fit(outcomes, len(names), ties=True)
     published = [known["davidson_log_strength"][item] for item in names]
     assert log_strengths(davidson) == pytest.approx(published, abs=1e-3)
-    assert davidson.tie == pytest.approx(known["davidson_nu"], abs=1e-3)
+    assert davidson.tie_parameter == pytest.approx(known["davidson_nu"], abs=1e-3)
 
 
 def test_ppi_with_200_pandalm_labels() -> None:
@@ -272,7 +272,7 @@ def test_ppi_with_200_pandalm_labels() -> None:
     assert estimate.value.se == pytest.approx(known["se"], abs=1e-4)
     assert [estimate.value.low, estimate.value.high] == pytest.approx(known["ci95"], abs=1e-4)
     assert estimate.weight == pytest.approx(known["lam"], abs=1e-4)
-    assert (estimate.labelled, estimate.unlabelled) == (200, 799)
+    assert (estimate.labeled, estimate.unlabeled) == (200, 799)
 
 
 @pytest.mark.parametrize(

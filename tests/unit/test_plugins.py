@@ -17,9 +17,9 @@ from bakeoff.plugins import (
     GENERATORS,
     JUDGES,
     RunContext,
-    find,
+    backend_names,
     judge_spec,
-    names,
+    load_backend,
     open_generator,
     open_judge,
 )
@@ -61,9 +61,9 @@ def outcome_of(worker: Generator | Judge, item: Prompt | Pair) -> Completion | V
 def test_an_unknown_backend_is_a_one_line_error_with_the_known_ones(kind: str) -> None:
     line = error_of("a=lama:me/model", kind)
     assert line.startswith("no backend 'lama'; there are: ")
-    assert {"api", "echo", "file", "hf"} <= set(names(GENERATORS))
+    assert {"api", "echo", "file", "hf"} <= set(backend_names(GENERATORS))
     listed = line.partition("there are: ")[2].replace("and the hosted providers: ", "").split(", ")
-    assert set(names(GENERATORS)) <= set(listed)
+    assert set(backend_names(GENERATORS)) <= set(listed)
     assert {"openai", "anthropic", "gemini"} <= set(listed)
 
 
@@ -128,11 +128,11 @@ def test_a_provider_opens_the_api_backend_and_needs_its_key() -> None:
 
 
 def test_built_in_backends_are_found_by_entry_point() -> None:
-    assert find(GENERATORS, "echo") is Echo
-    assert find(JUDGES, "prompted") is PairwiseJudge
-    assert names(GENERATORS) == sorted(set(names(GENERATORS)))
+    assert load_backend(GENERATORS, "echo") is Echo
+    assert load_backend(JUDGES, "prompted") is PairwiseJudge
+    assert backend_names(GENERATORS) == sorted(set(backend_names(GENERATORS)))
     with pytest.raises(ConfigError, match="no backend 'openai'"):
-        find(JUDGES, "openai")  # a provider is not a judge backend
+        load_backend(JUDGES, "openai")  # a provider is not a judge backend
 
 
 # Backends of a third-party package.
@@ -211,7 +211,7 @@ def test_a_plugin_judge_is_opened(installed: Path) -> None:
     pair = Pair(prompt=HELLO, first="long", second="short")
     assert outcome_of(judge, pair) == Verdict(first=0)
     assert outcome_of(judge, pair.swapped()) == Verdict(first=1)
-    assert "longest" in names(JUDGES)
+    assert "longest" in backend_names(JUDGES)
 
 
 def test_a_plugin_that_is_not_installed_is_unknown() -> None:

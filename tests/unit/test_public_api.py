@@ -21,6 +21,10 @@ def test_all_has_every_public_import_once() -> None:
     assert len(bakeoff.__all__) == len(set(bakeoff.__all__))
 
 
+def test_dir_lists_exactly_the_public_names() -> None:
+    assert {name for name in dir(bakeoff) if not name.startswith("__")} == set(bakeoff.__all__)
+
+
 def test_every_public_name_exists_and_has_a_docstring() -> None:
     for module in (bakeoff, bakeoff.testing):
         for name in module.__all__:

@@ -7,16 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.analysis.judgment_table import (
-    Codes,
-    JudgmentTable,
-    Mask,
-    Values,
-    dense_codes,
-    group_means,
-    judgment_table,
-)
+from bakeoff.analysis.judgment_table import JudgmentTable, dense_codes, group_means, judgment_table
 from bakeoff.records import Comparison, Judgment, Scores, Winner
+from bakeoff.stats.arrays import Codes, Mask, Values
 
 Sides = NDArray[np.int_]  # winners: 1 is a, 0 a tie, -1 is b
 Answers = NDArray[np.int_]  # 1 is yes, 0 no, -1 unknown
@@ -26,23 +19,25 @@ WINNER_VALUES: dict[Winner, float] = {"a": 1.0, "tie": 0.5, "b": 0.0}
 WINNERS: dict[int, Winner] = {1: "a", 0: "tie", -1: "b"}
 
 YES, _NO, _UNKNOWN = 1, 0, -1
-_TIE_TOLERANCE = 1e-9  # a mean of p and 1 - p need not be 0.5 to the last bit
+_TIE_TOLERANCE = 1e-9  # the mean of p and 1 - p may differ from 0.5 in the last bit
 
 
 @dataclass(frozen=True)
 class PromptTable:
-    """A row per prompt, or per judge and prompt, with the fields of a `Comparison`.
-
-    `prompt` is an index into the prompt ids; `preference` is for a; `consistent` says whether all
-    orders name the same winner; `scores` has shape (n, 2), of a and b, NaN where missing.
-    """
+    """A row per prompt, or per judge and prompt, with the fields of a `Comparison`."""
 
     prompt: Codes
+    """Index into the prompt ids."""
     preference: Values
+    """Probability that a is better."""
     side: Sides
+    """Winner."""
     flipped: Mask
+    """Whether the orders name opposite winners."""
     consistent: Answers
+    """Whether all orders name the same winner."""
     scores: Values
+    """Scores of a and b, 0 to 10, of shape (n, 2); NaN where missing."""
 
     def __len__(self) -> int:
         return len(self.prompt)
@@ -54,7 +49,7 @@ class PromptTable:
 
     @property
     def scored(self) -> Mask:
-        """Whether there are scores."""
+        """Whether each row has scores."""
         return ~np.isnan(self.scores[:, 0])
 
     @property
@@ -92,9 +87,10 @@ class PromptTable:
 
 @dataclass(frozen=True)
 class JudgeTable:
-    """A row per judge and prompt; `judge` holds the code of the judge of each row."""
+    """A row per judge and prompt."""
 
     judge: Codes
+    """Code of the judge of each row."""
     rows: PromptTable
 
     def for_judge(self, judge: int) -> PromptTable:
@@ -121,7 +117,7 @@ def compare(
 
 
 def winner_of(preference: float) -> Winner:
-    """The winner that a preference for a means."""
+    """The winner at this preference for a: the more probable one, or a tie at 0.5."""
     if abs(preference - 0.5) < _TIE_TOLERANCE:
         return "tie"
     return "a" if preference > 0.5 else "b"
@@ -139,7 +135,7 @@ def side_values(sides: Sides) -> Values:
 
 
 def preference_of(a: str, judgment: Judgment) -> float:
-    """The probability that a is better, according to this judgment."""
+    """The probability that a is better, by this judgment."""
     first = judgment.verdict.first
     return first if judgment.first == a else 1 - first
 
@@ -205,7 +201,7 @@ def aggregate_by_prompt(rows: PromptTable, panel: Panel) -> PromptTable:
 
 
 def _side_counts(row: Codes, sides: Sides, count: int) -> list[Codes]:
-    """How often each row has a, a tie and b as its winner."""
+    """The number of wins of a, of ties and of wins of b in each row."""
     return [np.bincount(row[sides == side], minlength=count) for side in (1, 0, -1)]
 
 

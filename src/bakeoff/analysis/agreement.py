@@ -1,20 +1,21 @@
-"""Agreement of the judges of a pair with each other, with people, and with their own repeats."""
+"""Agreement of the judges of a pair with each other, with people and with their own repeats."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
 from bakeoff.analysis.aggregate import PromptTable, side_values, sides_of
-from bakeoff.analysis.judgment_table import Codes, Values, dense_codes, joint_codes
+from bakeoff.analysis.judgment_table import dense_codes, joint_codes
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import Agreement
 from bakeoff.stats import power
 from bakeoff.stats.agreement import cohen_kappa, fleiss_kappa, gwet_ac1, krippendorff_alpha
+from bakeoff.stats.arrays import Codes, Values
 from bakeoff.stats.results import VarianceComponents
 
 
 def judge_agreements(data: PairData) -> list[Agreement]:
-    """The agreement of the judges by prompt, then that of each judge's repeats by question."""
+    """The agreement of the judges by prompt, then that of the repeats of each judge."""
     agreements = []
     if len(data.judges) > 1:
         tables = {judge: data.table_of(judge) for judge in data.judges}
@@ -47,9 +48,9 @@ def repeat_agreement(data: PairData, judge: str) -> Agreement | None:
 
 
 def rater_agreement(data: PairData, tables: Mapping[str, PromptTable]) -> Agreement | None:
-    """How often raters name the same winner; None where no prompt was rated by two of them.
+    """The agreement of raters on the winner; None if no prompt has ratings by two of them.
 
-    `tables` are the rows of each rater, by its name.
+    `tables` are the rows of each rater, by name.
     """
     ratings = np.full((len(data.prompt_ids), len(tables)), np.nan)
     for column, table in enumerate(tables.values()):

@@ -8,9 +8,10 @@ from statistics import fmean
 import numpy as np
 
 from bakeoff.analysis.aggregate import PromptTable
-from bakeoff.analysis.judgment_table import APART, JudgmentTable, Mask, Values
+from bakeoff.analysis.judgment_table import POINTWISE, JudgmentTable
 from bakeoff.analysis.pair_data import PairData, rounded_preferences
 from bakeoff.records import Completion
+from bakeoff.stats.arrays import Mask, Values
 from bakeoff.stats.bias import feature_bias, leak_effect, length_effect, order_effect
 from bakeoff.stats.results import FeatureBias, LeakEffect, LengthEffect, OrderEffect
 
@@ -22,11 +23,11 @@ _BOLD = re.compile(r"\*\*[^*\n]+\*\*|__[^_\n]+__")
 
 
 def order_bias(table: JudgmentTable) -> OrderEffect:
-    """The effect of the order of presentation, as far as the design identifies it."""
+    """The effect of the order of presentation, where the design identifies it."""
     recorded = table.recorded
     if 2 * recorded.sum() < len(table) or not recorded.any():
-        apart = len(table) > 0 and bool((table.presented == APART).all())
-        return OrderEffect("order-free" if apart else "not recorded")
+        pointwise = len(table) > 0 and bool((table.presented == POINTWISE).all())
+        return OrderEffect("order-free" if pointwise else "not recorded")
     if not recorded.all():
         table = table.take(recorded)
     return order_effect(np.round(table.preference, 9), table.prompt, table.a_first)
@@ -45,28 +46,31 @@ def length_bias(data: PairData, lengths: Values) -> LengthEffect | None:
 
 
 def longer_wins(table: PromptTable, lengths: Values) -> FeatureBias | None:
-    """How often the longer completion wins, without a length-controlled fit.
+    """The share of prompts that the longer completion wins; None without completions.
 
-    `lengths` are the result of `length_differences`; None without completions.
+    `lengths` are the result of `length_differences`. No length-controlled win rate is fitted.
     """
     differences, known = _known_differences(table, lengths)
     return feature_bias(rounded_preferences(table)[known], differences) if known.any() else None
 
 
 def length_differences(data: PairData) -> Values:
-    """Characters of a minus those of b, by index into `prompt_ids`; NaN without completions."""
+    """Length of a minus that of b in characters, by index into `prompt_ids`.
+
+    NaN for prompts without completions of both.
+    """
     return _differences(data, lambda completion: len(completion.text))
 
 
 def markdown_bias(data: PairData) -> FeatureBias | None:
-    """The effect of headings, lists and bold text; None if no prompt differs in them."""
+    """The effect of the number of headings, list items and bold spans; None if it never differs."""
     counts = _differences(data, lambda completion: _markdown_count(completion.text))
     differences, known = _known_differences(data.prompt_table, counts)
     return feature_bias(data.preferences[known], differences) if differences.any() else None
 
 
 def thinking_leaks(data: PairData) -> LeakEffect | None:
-    """The effect of thinking tags in completions that judges read; None without any."""
+    """The effect of thinking tags in the completions that judges see; None without such tags."""
     rows = [(row, _leaks(a), _leaks(b)) for row, a, b in data.paired_completions()]
     if not any(a or b for _, a, b in rows):
         return None
@@ -79,7 +83,7 @@ def _leaks(completions: Sequence[Completion]) -> bool:
 
 
 def _differences(data: PairData, measure: Callable[[Completion], float]) -> Values:
-    """a's mean measure minus b's, by index into `prompt_ids`; NaN without completions."""
+    """The mean measure of a minus that of b, by index into `prompt_ids`; NaN if one is missing."""
     differences = [math.nan] * len(data.prompt_ids)
     prompts = data.prompt_table.prompt.tolist()
     for row, a, b in data.paired_completions():

@@ -1,4 +1,4 @@
-"""Counts of the completions of each model, and flags where too many of them have a problem."""
+"""Counts of the completions of each model, and flags where too many have a problem."""
 
 import re
 from collections import Counter
@@ -20,7 +20,8 @@ _MIN_PROSE = 300  # characters: a shorter text without a full stop is likely a t
 _UNFINISHED = re.compile(r"[\w,;:(\-–—]\Z")  # noqa: RUF001 - a truncated text may end in a dash
 _LIST_LINE = re.compile(r"\A\s*(?:[-*+•|#>]|\d+[.)]|```|\S*://)|\Z")
 
-# Field of `ModelSummary`, allowed share of the completions, description and action of the flag.
+# Field of `ModelSummary`, its largest share of the completions without a flag, and the flag's
+# description and action.
 _COMPLETION_CHECKS = (
     (
         "truncated",
@@ -57,9 +58,9 @@ _COMPLETION_CHECKS = (
 
 
 def summarize_model(model: str, evidence: Evidence) -> ModelSummary:
-    """The completion counts of one model, and the flags that they raise."""
-    rows = [authored for authored in evidence.completions if authored.model == model]
-    completions = [authored.completion for authored in rows]
+    """Return the counts and mean lengths of one model's completions, and the flags they raise."""
+    rows = [row for row in evidence.completions if row.model == model]
+    completions = [row.completion for row in rows]
     tokens = [completion.tokens for completion in completions if completion.tokens is not None]
     failed = sum(f.stage == "completion" and f.participant == model for f in evidence.failures)
     counts = {
@@ -67,7 +68,7 @@ def summarize_model(model: str, evidence: Evidence) -> ModelSummary:
         "empty": sum(not completion.text.strip() for completion in completions),
         "refused": sum(map(is_refusal, completions)),
         "duplicated": _duplicate_count(rows),
-        "malformed": sum(map(has_broken_format, completions)),
+        "malformed": sum(map(is_malformed, completions)),
         "suspicious": sum(bool(detect_injection(completion.text)) for completion in completions),
     }
     flags = (
@@ -87,7 +88,7 @@ def summarize_model(model: str, evidence: Evidence) -> ModelSummary:
 
 
 def is_truncated(completion: Completion) -> bool:
-    """Whether it stopped at the token limit; guessed from its end if the reason is unknown."""
+    """Whether generation stopped at the token limit; guessed from the text if that is unknown."""
     if completion.finish != "unknown":
         return completion.finish == "length"
     text = completion.text.rstrip()
@@ -97,12 +98,12 @@ def is_truncated(completion: Completion) -> bool:
 
 
 def is_refusal(completion: Completion) -> bool:
-    """Whether the model refused, by its finish reason or by the beginning of its text."""
+    """Whether the model refused, by the finish reason or by the beginning of the text."""
     return completion.finish == "refused" or bool(_REFUSAL.match(completion.text))
 
 
-def has_broken_format(completion: Completion) -> bool:
-    """Whether a tag such as `<think>` or `<answer>` has no counterpart."""
+def is_malformed(completion: Completion) -> bool:
+    """Whether tags such as `<think>` or `<answer>` are not opened as often as closed."""
     raw = completion.raw or completion.text
     if "<" not in raw:
         return False
@@ -110,15 +111,15 @@ def has_broken_format(completion: Completion) -> bool:
     return any(raw.count(f"<{tag}>") != raw.count(f"</{tag}>") for tag in _TAGS)
 
 
-def _duplicate_count(completions: Sequence[ModelCompletion]) -> int:
+def _duplicate_count(rows: Sequence[ModelCompletion]) -> int:
     """The number of non-empty completions whose text also completes another prompt."""
     first_prompt: dict[str, str] = {}  # of each text
     counts: Counter[str] = Counter()
     shared = set()
-    for authored in completions:
-        text = authored.completion.text
+    for row in rows:
+        text = row.completion.text
         counts[text] += 1
-        if first_prompt.setdefault(text, authored.prompt_id) != authored.prompt_id:
+        if first_prompt.setdefault(text, row.prompt_id) != row.prompt_id:
             shared.add(text)
     return sum(counts[text] for text in shared if text.strip())
 

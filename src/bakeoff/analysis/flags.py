@@ -1,4 +1,4 @@
-"""Red flags of a pair: findings that do not withhold the verdict but deserve a closer look."""
+"""Red flags of a pair: warnings that do not withhold the verdict."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,14 +8,15 @@ from bakeoff.analysis.pair_data import PairData
 from bakeoff.analysis.verdict import interval_outcome
 from bakeoff.records import CLUSTER_TAG, Flag, PairSummary
 
+# Bounds within which no flag is raised; all but the second are shares.
 MIN_WIN_RATE = 0.4
 MAX_SCORE_SD = 0.3  # standard deviation on 0-1
-MAX_INCONSISTENT = 0.25
-PICK_FIRST_RANGE = (0.35, 0.65)
-MAX_LONGER_WINS = 0.6
-MAX_CONTRADICTED = 0.02
-MAX_TRUNCATED = 0.05
-MAX_SHORTENED = 0.02
+MAX_INCONSISTENT = 0.25  # of the prompts judged in both orders
+PICK_FIRST_RANGE = (0.35, 0.65)  # of the decisive verdicts
+MAX_LONGER_WINS = 0.6  # of the decisive prompts
+MAX_CONTRADICTED = 0.02  # of the verdicts with scores
+MAX_TRUNCATED_EXPLANATIONS = 0.05
+MAX_SHORTENED = 0.02  # of the verdicts, on completions cut to fit the judge's context
 _MIN_EXPLANATION = 80  # characters: a shorter explanation may be a heading
 _SENTENCE_ENDS = frozenset(".!?…。！？)]}\"'”’*`>|:")  # noqa: RUF001 - full stops of other scripts
 
@@ -151,7 +152,7 @@ def _explanations(data: PairData) -> Iterator[Finding]:
         j.verdict.reason for j in data.judgments if len(j.verdict.reason) >= _MIN_EXPLANATION
     ]
     cut = sum(reason.rstrip()[-1:] not in _SENTENCE_ENDS for reason in reasons)
-    if cut > MAX_TRUNCATED * len(reasons):
+    if cut > MAX_TRUNCATED_EXPLANATIONS * len(reasons):
         yield Finding(
             "explanations cut off",
             cut / len(reasons),

@@ -1,7 +1,6 @@
-"""Detection of prompt injections in completions: text aimed at the judge instead of the reader.
+"""Detection of prompt injections in completions: text that tries to influence the judge.
 
-A detected kind is a reason to read the completion, not a proof; an attack that is worded in a new
-way may stay undetected.
+Detection has false positives and, for attacks in unexpected words, false negatives.
 """
 
 import binascii
@@ -44,7 +43,7 @@ _LOOKALIKES = str.maketrans(
 _LOOKALIKE = re.compile(f"[{''.join(map(chr, _LOOKALIKES))}]")
 _SENTENCES = re.compile(r"[^.!?\n。！？।؟]{1,400}")  # noqa: RUF001 - at most 400 characters
 _CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
-# Quotations and code blocks of a named language mention an instruction; they do not give it.
+# Instructions in quotations, and in code blocks of a named language, are not addressed to a judge.
 _QUOTED = re.compile(
     r"```[ \t]*\w.*?```|`[^`\n]+`|\"(?<![\w\"]\")[^\"\n]{1,300}\"(?!\w)"
     r"|[“„][^“”„\n]{1,300}[“”]|«[^«»\n]{1,300}»|「[^「」\n]{1,300}」",
@@ -205,20 +204,20 @@ class _CompiledRule(NamedTuple):
         )
 
     def has_phrases(self, text: str) -> bool:
-        """Whether the text contains a phrase of each group of which the filter sees only words."""
+        """Whether the text contains a phrase of each group that the filter reduces to a word."""
         return all(any(map(text.__contains__, group)) for group in self.phrases)
 
     def matches(self, sentence: str, text: str) -> bool:
-        """Whether this sentence of the text is such an instruction."""
+        """Whether this sentence of the text matches the rule."""
         return (
             all(pattern.search(sentence) for pattern in (self.first, *self.rest))
             and any(keyword in text for keyword in self.keywords)
-            # A long sentence is cut into pieces: what follows a piece may rule its match out.
+            # `sentence` may be a piece of a long one; in the whole, a lookahead may exclude it.
             and bool(self.first.search(text))
         )
 
 
-# Keywords without which a pattern cannot match: most texts are never searched with it.
+# Keywords without which a pattern cannot match, so that most texts are not searched with it.
 _KEYWORDS = KeywordFilter()
 _COMPILED_RULES = tuple(map(_CompiledRule.of, RULES))
 _HINT_GROUPS = _KEYWORDS.add_groups("|".join(_HINTS))
@@ -306,7 +305,7 @@ def _has_fake_turn(text: str, keywords: int) -> bool:
 
 def _closes_delimiter(text: str, keywords: int) -> bool:
     headings = _HEADING.findall(text) if matches_groups(keywords, _HEADING_GROUPS) else []
-    # A list of answers starts with A; only an imitation of the other completion starts with B.
+    # A list of answers starts with A: headings that start with B imitate the other completion.
     if headings and headings[0].lower() == "b":
         return True
     if matches_groups(keywords, _DELIMITER_GROUPS) and _DELIMITER.search(text):

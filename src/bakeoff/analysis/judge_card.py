@@ -1,4 +1,4 @@
-"""The card of each judge of a pair: its verdict alone, its reliability and its cost."""
+"""The card of each judge of a pair: its own win rate, its reliability and its cost."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,11 @@ import numpy as np
 
 from bakeoff.analysis.agreement import rater_agreement, repeat_agreement
 from bakeoff.analysis.bias import longer_wins, order_bias
-from bakeoff.analysis.judgment_table import JudgmentTable, Values, dense_codes, joint_codes
+from bakeoff.analysis.judgment_table import JudgmentTable, dense_codes, joint_codes
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.analysis.verdict import interval_outcome
 from bakeoff.records import Failure, JudgeCard
+from bakeoff.stats.arrays import Values
 from bakeoff.stats.intervals import proportion
 from bakeoff.stats.results import Estimate
 
@@ -63,7 +64,7 @@ def _counts(judgments: JudgmentTable, failures: Sequence[Failure]) -> dict[str, 
         "failed": len(failures),
         "unreadable": sum(failure.kind == "verdict" for failure in failures),
         "refused": sum(failure.kind == "refused" for failure in failures),
-        "retried": int(judgments.mended.sum()),
+        "retried": int(judgments.retried.sum()),
         "scored": int(judgments.scored.sum()),
         "contradicted": int(judgments.contradictory.sum()),
         "truncated": int(judgments.shortened.sum()),

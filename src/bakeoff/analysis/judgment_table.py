@@ -7,16 +7,12 @@ from operator import attrgetter
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bakeoff.records import Judgment, Scores
+from bakeoff.stats.arrays import Codes, Mask, Values
 
-Values = NDArray[np.float64]
-Codes = NDArray[np.intp]
-Mask = NDArray[np.bool_]
-
-PRESENTED = ("recorded", "unknown", "apart")  # names of the codes in `JudgmentTable.presented`
-RECORDED, UNKNOWN, APART = range(3)
+PRESENTED = ("recorded", "unknown", "pointwise")  # names of the codes in `JudgmentTable.presented`
+RECORDED, UNKNOWN, POINTWISE = range(3)
 
 _get_fields = attrgetter(
     *("prompt_id", "judge", "sample", "repeat", "presented", "first", "verdict.first"),
@@ -33,27 +29,31 @@ _BLOCK_SIZE = 1000  # judgments
 
 @dataclass(frozen=True)
 class JudgmentTable:
-    """A row per judgment, ordered by prompt, judge, sample and repeat.
-
-    `prompt` is an index into the prompt ids that the table was built with, `judge` one into
-    `judges`. `preference` is for a; `scores` has shape (n, 2), of a and b, NaN where missing.
-    `contradictory` marks verdicts whose winner has the lower score; `cost` is in US dollars, NaN
-    where unknown.
-    """
+    """A row per judgment of models a and b, ordered by prompt, judge, sample and repeat."""
 
     judges: tuple[str, ...]
+    """Names of the judges, sorted."""
     prompt: Codes
+    """Index into the prompt ids that the table was built with."""
     judge: Codes
+    """Index into `judges`."""
     sample: Codes
     repeat: Codes
     presented: Codes
+    """Index into `PRESENTED`."""
     a_first: Mask
     preference: Values
+    """Probability that a is better."""
     scores: Values
+    """Scores of a and b, 0 to 10, of shape (n, 2); NaN where missing."""
     contradictory: Mask
-    mended: Mask
+    """`Verdict.contradicts_scores`."""
+    retried: Mask
+    """Whether the first reply could not be parsed."""
     shortened: Mask
+    """Whether completions were shortened to fit the judge's context."""
     cost: Values
+    """US dollars; NaN where unknown."""
 
     def __len__(self) -> int:
         return len(self.prompt)
@@ -81,16 +81,28 @@ class JudgmentTable:
 def judgment_table(
     a: str, judgments: Sequence[Judgment], prompt_ids: Sequence[str]
 ) -> JudgmentTable:
-    """The table of judgments that all compare model a with one other model.
+    """The table of judgments, which all compare model a with the same other model.
 
     Raises KeyError for a judgment of a prompt that is not in `prompt_ids`.
     """
-    prompt, judge, sample, repeat, presented, first, for_first, pairs, odd, mended, kept, cost = (
-        _columns(judgments)
-    )
+    (
+        prompt,
+        judge,
+        sample,
+        repeat,
+        presented,
+        first,
+        first_preference,
+        score_pairs,
+        contradictory,
+        retry_reason,
+        shown_characters,
+        cost,
+    ) = _columns(judgments)
     judges = tuple(sorted(set(judge)))
     a_first = np.array([name == a for name in first], dtype=np.bool_)
-    preference, scores = np.array(for_first, dtype=np.float64), _score_columns(pairs)
+    preference = np.array(first_preference, dtype=np.float64)
+    scores = _score_columns(score_pairs)
     table = JudgmentTable(
         judges=judges,
         prompt=_encode(prompt, prompt_ids),
@@ -101,9 +113,10 @@ def judgment_table(
         a_first=a_first,
         preference=np.where(a_first, preference, 1 - preference),
         scores=np.where(a_first[:, None], scores, scores[:, ::-1]),
-        contradictory=np.array(odd, dtype=np.bool_) | _against_scores(preference, scores),
-        mended=np.array([reason == "unreadable" for reason in mended], dtype=np.bool_),
-        shortened=np.array([length is not None for length in kept], dtype=np.bool_),
+        contradictory=np.array(contradictory, dtype=np.bool_)
+        | _winner_has_lower_score(preference, scores),
+        retried=np.array([reason == "unreadable" for reason in retry_reason], dtype=np.bool_),
+        shortened=np.array([length is not None for length in shown_characters], dtype=np.bool_),
         cost=np.array(cost, dtype=np.float64),  # None becomes NaN
     )
     keys = joint_codes(
@@ -113,9 +126,9 @@ def judgment_table(
 
 
 def _columns(judgments: Sequence[Judgment]) -> list[list[Any]]:
-    """The fields that `_get_fields` names, a list per field.
+    """The fields of `_get_fields`, a list per field.
 
-    Read record by record and in blocks, so that a block of records stays in the CPU cache.
+    Records are read in blocks, so that a block stays in the CPU cache.
     """
     columns: list[list[Any]] = [[] for _ in range(12)]
     for start in range(0, len(judgments), _BLOCK_SIZE):
@@ -126,12 +139,12 @@ def _columns(judgments: Sequence[Judgment]) -> list[list[Any]]:
 
 
 def dense_codes(codes: Codes) -> Codes:
-    """The codes renumbered from 0 without gaps, in the same order."""
+    """The codes renumbered from 0 without gaps; their order stays the same."""
     return np.unique(codes, return_inverse=True)[1]
 
 
 def joint_codes(*codes: Codes) -> Codes:
-    """One code for each combination of codes from 0, ordered lexicographically."""
+    """A code for each row's combination of codes, in lexicographic order; codes start at 0."""
     key = np.zeros_like(codes[0])
     for column in codes:
         key = key * (int(column.max(initial=0)) + 1) + column
@@ -139,7 +152,7 @@ def joint_codes(*codes: Codes) -> Codes:
 
 
 def group_means(keys: Codes, values: Values) -> tuple[Codes, Values]:
-    """The keys that occur, in order, and the mean of the values of each."""
+    """The distinct keys, sorted, and the mean of the values of each."""
     if (np.diff(keys) < 0).any():
         order = np.argsort(keys, kind="stable")
         keys, values = keys[order], values[order]
@@ -181,8 +194,8 @@ def _score_columns(pairs: Sequence[Scores | None]) -> Values:
     return columns
 
 
-def _against_scores(first: Values, scores: Values) -> Mask:
-    """Whether the winner is not the completion with the higher score; False without scores."""
+def _winner_has_lower_score(first: Values, scores: Values) -> Mask:
+    """`Verdict.winner_has_lower_score` for arrays; comparisons with NaN are False."""
     more, less = scores[:, 0] > scores[:, 1], scores[:, 0] < scores[:, 1]
-    against: Mask = (more | less) & ((first == 0.5) | ((first > 0.5) != more))
-    return against
+    lower: Mask = (more | less) & ((first == 0.5) | ((first > 0.5) != more))
+    return lower

@@ -1,4 +1,4 @@
-"""A prefilter for regular expressions: the keywords that a text may contain, found in one pass."""
+"""A prefilter for regular expressions: finds the keywords of a text in one pass."""
 
 from collections import defaultdict
 from itertools import chain
@@ -18,8 +18,8 @@ class KeywordFilter(dict[str, int]):
     """A cache of the keywords that each word contains, as a bit mask; computed on first access.
 
     All keywords have to be added with `add_groups` before the first text. A phrase is represented
-    by its longest word that is not a common one, and by `ALWAYS` if it has none. The filter may
-    report a phrase that is absent, but never misses one that is present.
+    by its longest word that is not a common one, and by `ALWAYS` if it has none. The filter has
+    false positives for phrases, but no false negatives.
     """
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class KeywordFilter(dict[str, int]):
 
 
 def matches_groups(keywords: int, groups: KeywordGroups) -> bool:
-    """Whether the bits of a text include one of every group."""
+    """Whether the keywords of a text, as bits, include one of every group."""
     for group in groups:  # noqa: SIM110 - `all` of a generator takes four times as long
         if not keywords & group:
             return False

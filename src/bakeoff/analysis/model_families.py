@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-# A fine-tuned model usually has the name of its base model in its own.
+# The name of a fine-tuned model usually contains that of its base model.
 _FAMILIES = {
     "GPT": r"gpt[-_ ]?[345o]|chatgpt|davinci|(?<![a-z0-9])o[134](?![a-z0-9])",
     "Claude": r"claude",

@@ -1,4 +1,4 @@
-"""The null check: judges compare two completions of the same model, of which neither is better."""
+"""The null check: judges compare two completions by the same model."""
 
 import math
 
@@ -6,7 +6,6 @@ import numpy as np
 
 from bakeoff.analysis.aggregate import YES
 from bakeoff.analysis.bias import order_bias
-from bakeoff.analysis.judgment_table import Codes
 from bakeoff.analysis.pair_data import (
     AnalysisConfig,
     PairData,
@@ -14,6 +13,7 @@ from bakeoff.analysis.pair_data import (
     rounded_preferences,
 )
 from bakeoff.records import Evidence, NullCheck
+from bakeoff.stats.arrays import Codes
 from bakeoff.stats.intervals import win_rate
 
 _Z = 1.96  # of a two-sided 95 % interval
@@ -22,9 +22,9 @@ _Z = 1.96  # of a two-sided 95 % interval
 def null_checks(
     evidence: Evidence | None, config: AnalysisConfig
 ) -> tuple[list[NullCheck], list[str]]:
-    """A check per judge, and notes on what could not be checked.
+    """A check per judge, and notes on models that could not be checked.
 
-    Prompts with identical completions are left out.
+    Prompts with identical completions are left out. Both lists are empty without evidence.
     """
     checks: list[NullCheck] = []
     notes: list[str] = []

@@ -17,10 +17,11 @@ from bakeoff.analysis.bias import (
     thinking_leaks,
 )
 from bakeoff.analysis.judge_card import judge_cards
-from bakeoff.analysis.judgment_table import APART, UNKNOWN, Values
+from bakeoff.analysis.judgment_table import POINTWISE, UNKNOWN
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.analysis.people import summarize_people
 from bakeoff.records import Accounting, Counts, PairSummary, ScoreDifference, ScoreStats
+from bakeoff.stats.arrays import Values
 from bakeoff.stats.intervals import cluster_means, proportion, t_interval
 from bakeoff.stats.power import power_analysis
 from bakeoff.stats.results import Estimate, Power, SignificanceResult
@@ -33,7 +34,10 @@ from bakeoff.stats.tests import sign_flip_test, sign_test
 
 
 def summarize_pair(data: PairData) -> PairSummary:
-    """The statistics of a pair; `outcome`, `verdict` and what follows from them are not set yet."""
+    """The statistics of a pair, without verdict, reasons, slices and flags.
+
+    See `PairSummary.with_verdict` and `with_holm_p` for what is added later.
+    """
     table = data.prompt_table
     wins, losses = data.wins_and_losses
     order, counts = order_bias(data.judgment_table), verdict_accounting(data)
@@ -95,7 +99,7 @@ def _power(data: PairData, units: Values) -> Power:
 
 
 def _decisive_share(data: PairData) -> Estimate | None:
-    """The share that a won of the prompts that are no tie."""
+    """The share of decisive prompts that a won; None without decisive prompts."""
     wins, losses = data.wins_and_losses
     n, alpha = wins + losses, data.config.alpha
     if not (data.config.design.sequential and n):
@@ -105,7 +109,7 @@ def _decisive_share(data: PairData) -> Estimate | None:
 
 
 def _sign_test(data: PairData, units: Values) -> SignificanceResult:
-    """The sign test over the units; with optional stopping, an anytime-valid test."""
+    """The sign test over the units; with early stopping, an anytime test."""
     if data.config.design.sequential:
         return anytime_test(units)
     if data.clusters is None:
@@ -115,7 +119,7 @@ def _sign_test(data: PairData, units: Values) -> SignificanceResult:
 
 
 class _ScoreStatistics(NamedTuple):
-    """Statistics of scores on 0-1, over the prompts with scores; counts are of prompts."""
+    """Statistics of scores, divided by 10, over the prompts with scores; counts are of prompts."""
 
     a: ScoreStats | None = None
     b: ScoreStats | None = None
@@ -134,9 +138,9 @@ def _score_statistics(data: PairData) -> _ScoreStatistics:
     clusters = data.clusters_of_indices(scored.prompt)
     units = differences if clusters is None else cluster_means(differences, clusters)
     return _ScoreStatistics(
-        a=_spread(scores_a.tolist()),
-        b=_spread(scores_b.tolist()),
-        difference=_score_difference(data, units, _spread(differences.tolist()).sd),
+        a=_score_stats(scores_a.tolist()),
+        b=_score_stats(scores_b.tolist()),
+        difference=_score_difference(data, units, _score_stats(differences.tolist()).sd),
         better=int((differences > 0).sum()),
         worse=int((differences < 0).sum()),
         equal=int((differences == 0).sum()),
@@ -158,12 +162,12 @@ def _score_difference(data: PairData, units: Values, sd: float) -> ScoreDifferen
     return ScoreDifference(value=value, sd=sd, test=anytime_test(rescaled))
 
 
-def _spread(values: Sequence[float]) -> ScoreStats:
+def _score_stats(values: Sequence[float]) -> ScoreStats:
     return ScoreStats(mean=fmean(values), sd=stdev(values) if len(values) > 1 else 0.0)
 
 
 def verdict_accounting(data: PairData) -> Accounting:
-    """The numbers of verdicts asked for, judged and failed, in total and by judge and order."""
+    """The numbers of requested, obtained and failed verdicts, in total and by judge and order."""
     table, failures = data.judgment_table, data.failures
     counts = np.bincount(table.judge, minlength=len(table.judges)).tolist()
     by_judge = dict(zip(table.judges, counts, strict=True))
@@ -172,16 +176,16 @@ def verdict_accounting(data: PairData) -> Accounting:
         judged=len(table),
         failed=len(failures),
         failed_by_kind=dict(sorted(Counter(failure.kind for failure in failures).items())),
-        by_judge=_tallies(by_judge, [failure.participant for failure in failures]),
-        by_order=_tallies(
+        by_judge=_counts_by_key(by_judge, [failure.participant for failure in failures]),
+        by_order=_counts_by_key(
             _judgments_by_order(data), [f"{failure.first} first" for failure in failures]
         ),
         worst_case=_worst_case(data),
     )
 
 
-def _tallies(judged: dict[str, int], failures: Iterable[str]) -> dict[str, Counts]:
-    """The tallies by key; `failures` has the key of each failure."""
+def _counts_by_key(judged: dict[str, int], failures: Iterable[str]) -> dict[str, Counts]:
+    """The counts by key; `failures` has the key of each failure."""
     failed = Counter(failures)
     return {
         key: Counts(
@@ -197,14 +201,14 @@ def _judgments_by_order(data: PairData) -> dict[str, int]:
     masks = {
         f"{data.a} first": table.recorded & table.a_first,
         f"{data.b} first": table.recorded & ~table.a_first,
-        "judged apart": table.presented == APART,
+        "judged apart": table.presented == POINTWISE,
         "order not recorded": table.presented == UNKNOWN,
     }
     return {key: int(mask.sum()) for key, mask in masks.items() if mask.any()}
 
 
 def _worst_case(data: PairData) -> tuple[float, float]:
-    """The win rate if every failed verdict had gone against a, and if every one had gone to a."""
+    """The win rate if every failed verdict were a loss of a, and if every one were a win."""
     failed = Counter(failure.prompt_id for failure in data.failures)
     table = data.prompt_table
     judged = np.bincount(data.judgment_table.prompt, minlength=len(data.prompt_ids))[table.prompt]

@@ -1,4 +1,4 @@
-"""The evidence on one pair of models, arranged for analysis, and the settings of the analysis."""
+"""The evidence on a pair of models, arranged for analysis, and the settings of the analysis."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from bakeoff.analysis.aggregate import (
     aggregate_by_judge,
     aggregate_by_prompt,
 )
-from bakeoff.analysis.judgment_table import Codes, JudgmentTable, Mask, Values, judgment_table
+from bakeoff.analysis.judgment_table import JudgmentTable, judgment_table
 from bakeoff.records import (
     CLUSTER_TAG,
     HUMAN_PREFIX,
@@ -27,10 +27,12 @@ from bakeoff.records import (
     Design,
     Evidence,
     Failure,
+    HumanSample,
     Judgment,
     Prompt,
     Results,
 )
+from bakeoff.stats.arrays import Codes, Mask, Values
 from bakeoff.stats.intervals import cluster_means, win_rate
 from bakeoff.stats.results import Estimate
 from bakeoff.stats.sequential import mean_confidence_sequence
@@ -39,29 +41,27 @@ PromptCompletions = Mapping[str, Sequence[Completion]]  # by prompt id
 
 
 class AnalysisConfig(NamedTuple):
-    """Settings declared before the analysis.
-
-    `margin` is in points around 50 %, `panel` how judges are combined; `pairs` is the number of
-    compared pairs of models, in this `design`.
-    """
+    """Settings declared before the analysis."""
 
     margin: float = MARGIN
+    """Percentage points around 50 % within which two models are equivalent."""
     panel: Panel = "mean"
+    """How judges are combined."""
     design: Design = Design()
     pairs: int = 1
+    """Number of compared pairs of models."""
 
     @property
     def alpha(self) -> float:
-        """The error rate of the interval of one pair.
+        """The error rate of the interval of a pair: 0.05, with early stopping shared by the pairs.
 
-        With optional stopping it is divided by the number of pairs: p-values adjusted at the end
-        would not be valid.
+        P-values that are adjusted at the end are not valid with early stopping.
         """
         return 0.05 / self.pairs if self.design.sequential else 0.05
 
     @classmethod
     def from_config(cls, config: Mapping[str, JsonValue]) -> "AnalysisConfig":
-        """The settings in the `config` of a results file; defaults where it has none."""
+        """The margin and panel in the `config` of a results file; defaults if they are missing."""
         margin = config.get("margin")
         return cls(
             margin=float(margin) if isinstance(margin, int | float) else MARGIN,
@@ -74,20 +74,23 @@ class PairData:
     """The evidence on models a and b.
 
     Rows of all tables are in the order of prompt ids, so that no number depends on the order of the
-    evidence. `completions` are by model and prompt id. `labels` are judgments of people in addition
-    to other judges; `label_selection` says how their prompts were selected ("random", "chosen").
+    evidence.
     """
 
     a: str
     b: str
     prompts: Mapping[str, Prompt]
+    """By id."""
     completions: Mapping[str, PromptCompletions]
+    """By model and prompt id."""
     judgments: Sequence[Judgment]
     failures: Sequence[Failure]
     origins: Mapping[str, str]
     config: AnalysisConfig
     labels: Sequence[Judgment] = ()
-    label_selection: str = "random"
+    """Judgments of people, if there are other judges too."""
+    label_selection: HumanSample = "random"
+    """Selection of the prompts with labels."""
 
     @property
     def margin(self) -> float:
@@ -126,12 +129,12 @@ class PairData:
 
     @cached_property
     def people_table(self) -> PromptTable:
-        """A row per prompt that people labelled, all people together."""
+        """A row per prompt with labels, over all people."""
         return aggregate_by_prompt(self._person_table.rows, self.config.panel)
 
     @cached_property
     def table_by_person(self) -> dict[str, PromptTable]:
-        """The rows of each person, by name in sorted order."""
+        """A row per labeled prompt of each person; sorted by name."""
         names = sorted({judgment.judge for judgment in self.labels})
         return {name: self._person_table.for_judge(code) for code, name in enumerate(names)}
 
@@ -146,7 +149,7 @@ class PairData:
 
     @cached_property
     def comparisons_by_judge(self) -> dict[str, list[Comparison]]:
-        """The comparisons of each judge, by name in sorted order."""
+        """The comparisons of each judge; sorted by name."""
         if len(self.judges) == 1:
             return {judge: self.comparisons for judge in self.judges}
         return {judge: self._records(self.table_of(judge)) for judge in self.judges}
@@ -157,7 +160,7 @@ class PairData:
         return self._records(self.people_table)
 
     def table_of(self, judge: str) -> PromptTable:
-        """A row per prompt that this judge judged, from it alone."""
+        """A row per prompt that this judge judged, from its judgments only."""
         return self.judge_table.for_judge(self.judges.index(judge))
 
     def table_without(self, judge: str) -> PromptTable:
@@ -170,9 +173,9 @@ class PairData:
 
     @cached_property
     def snapshots(self) -> dict[str, tuple[str, ...]]:
-        """The model names with which the server of each judge replied, where it gave any."""
-        named = {(j.judge, j.verdict.snapshot) for j in self.judgments if j.verdict.snapshot}
-        return {judge: tuple(sorted(n for j, n in named if j == judge)) for judge, _ in named}
+        """The model names that servers returned, by judge; judges without one are missing."""
+        pairs = {(j.judge, j.verdict.snapshot) for j in self.judgments if j.verdict.snapshot}
+        return {judge: tuple(sorted(name for j, name in pairs if j == judge)) for judge, _ in pairs}
 
     @cached_property
     def preferences(self) -> Values:
@@ -180,7 +183,7 @@ class PairData:
         return rounded_preferences(self.prompt_table)
 
     def win_rate(self, table: PromptTable) -> Estimate:
-        """The win rate of a, with a confidence sequence where the design allows early stopping."""
+        """The win rate of a; with early stopping, its interval is a confidence sequence."""
         values, clusters = rounded_preferences(table), self.clusters_of_indices(table.prompt)
         if self.config.design.sequential:
             units = values if clusters is None else cluster_means(values, clusters)
@@ -244,7 +247,7 @@ class PairData:
     def paired_completions(
         self,
     ) -> Iterator[tuple[int, Sequence[Completion], Sequence[Completion]]]:
-        """The row of `prompt_table` and the completions of a and b, where both models have some."""
+        """Yield rows of `prompt_table` with the completions of a and b, if both have some."""
         by_prompt_a, by_prompt_b = (self.completions.get(m, {}) for m in (self.a, self.b))
         for row, prompt in enumerate(self.prompt_table.prompt.tolist()):
             prompt_id = self.prompt_ids[prompt]
@@ -279,7 +282,8 @@ class PairData:
 def rounded_preferences(table: PromptTable) -> Values:
     """The preferences for a, rounded to 9 digits.
 
-    p and 1 - (1 - p) may differ in the last bit, which would break ties of ranks.
+    Without rounding, p and 1 - (1 - p) may differ in the last bit, so that equal ranks would not be
+    tied.
     """
     return np.round(table.preference, 9)
 
@@ -288,14 +292,14 @@ def build_pair_data(evidence: Evidence, config: AnalysisConfig) -> list[PairData
     """The data of each pair of models with a judgment or a failure, in the order of the models."""
     prompts = {prompt.id: prompt for prompt in evidence.prompts}
     completions: dict[str, dict[str, list[Completion]]] = defaultdict(lambda: defaultdict(list))
-    for authored in sorted(evidence.completions, key=lambda c: c.sample):
-        completions[authored.model][authored.prompt_id].append(authored.completion)
+    for row in sorted(evidence.completions, key=lambda row: row.sample):
+        completions[row.model][row.prompt_id].append(row.completion)
     people = _additional_people(evidence)
     judgments, labels = _lists_by_pair(evidence.models), _lists_by_pair(evidence.models)
     for judgment in evidence.judgments:
         by_pair = labels if judgment.judge in people else judgments
-        if (rows := by_pair.get((judgment.first, judgment.second))) is not None:
-            rows.append(judgment)
+        if (of_pair := by_pair.get((judgment.first, judgment.second))) is not None:
+            of_pair.append(judgment)
     failures: dict[frozenset[str], list[Failure]] = defaultdict(list)
     for failure in evidence.failures:
         if failure.first and failure.second and failure.participant not in people:

@@ -12,41 +12,43 @@ from bakeoff.analysis.aggregate import (
     side_values,
     sides_of,
 )
-from bakeoff.analysis.judgment_table import Codes, Values
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import CLUSTER_TAG, Rating, RatingModel
+from bakeoff.stats.arrays import Codes, Mask, Values
 from bakeoff.stats.ranks import letter_display, rank_intervals
-from bakeoff.stats.ratings import Mask, PairwiseOutcomes, bradley_terry
+from bakeoff.stats.ratings import PairwiseOutcomes, bradley_terry
 from bakeoff.stats.results import BradleyTerryFit
 
-MIN_MINORITY_SHARE = 0.1  # of the verdicts, in the rarer order: with less no order effect is fitted
+# Share of verdicts with the rarer order of their pair; with less, no order effect is fitted.
+MIN_MINORITY_SHARE = 0.1
 _UNKNOWN = 2  # code of an unrecorded order; 0 is a shown first, 1 is b
 
 
 class _PairOutcomes(NamedTuple):
-    """The outcomes of one pair of models, a row per prompt and presentation order.
-
-    `unit` is the index of the prompt or cluster, the unit of resampling; `values` is 1 if a won, 0
-    if b won, 0.5 for a tie.
-    """
+    """The outcomes of one pair of models, a row per prompt and presentation order."""
 
     unit: Codes
+    """Index of the prompt or cluster, the unit of resampling."""
     order: Codes
+    """0 if a was shown first, 1 if b was, else `_UNKNOWN`."""
     values: Values
+    """1 if a won, 0 if b won, 0.5 for a tie."""
     weights: Values
 
 
 def fit_ratings(
     models: Sequence[str], pairs: Sequence[PairData]
 ) -> tuple[list[Rating], RatingModel | None]:
-    """The ratings, the strongest model first, and the fitted model; empty for under three models.
+    """The ratings, the strongest model first, and the fitted model.
+
+    Returns no ratings and None for fewer than three models, or without judgments.
 
     There is one outcome (won, tied, lost) per prompt, pair and order: the side of the mean over
-    repeats, completions and judges. The outcomes of a prompt and pair weigh 1 together, so that
-    prompts judged in both orders do not count twice. Ties are Davidson's where there are any. The
-    effect of being shown first is fitted where orders are recorded and both occur; verdicts without
-    an order do not inform it. The bootstrap draws prompts, or clusters of them, with all their
-    pairs and orders.
+    repeats, completions and judges. The weights of the outcomes of a prompt and pair sum to 1, so
+    that prompts judged in both orders do not count twice. If there are ties, the model is
+    Davidson's. The effect of being shown first is fitted if orders are recorded and both occur;
+    verdicts without an order do not contribute to it. The bootstrap draws prompts, or clusters of
+    them, with all their pairs and orders.
     """
     if len(models) < 3 or not any(len(data.prompt_table) for data in pairs):
         return [], None
@@ -68,9 +70,9 @@ def fit_ratings(
 
 
 def pairwise_outcomes(models: Sequence[str], pairs: Sequence[PairData]) -> PairwiseOutcomes:
-    """The outcomes of all pairs, of which at least one has to have a judgment.
+    """The outcomes of all pairs; at least one pair has to have a judgment.
 
-    Left is the model shown first, or the first of the pair where the order is unknown.
+    Left is the model shown first, or the first of the pair if the order is unknown.
     """
     index = {model: number for number, model in enumerate(models)}
     names = sorted({unit for data in pairs for unit in data.units})
@@ -133,9 +135,9 @@ def _rating_model(
         method=f"{fit.method}{_order_note(outcomes, ordered=ordered)}; {interval}",
         prompts=len(prompts),
         clusters=len(units) if clusters else None,
-        tie_parameter=fit.tie,
-        first_advantage=fit.first,
-        components=len(fit.groups),
+        tie_parameter=fit.tie_parameter,
+        first_advantage=fit.first_advantage,
+        components=len(fit.components),
     )
 
 

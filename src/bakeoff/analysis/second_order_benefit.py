@@ -12,10 +12,10 @@ from bakeoff.stats import power
 
 
 def second_order_may_matter(data: PairData, total: int) -> bool:
-    """Whether the verdict on `total` prompts may depend on judging the next ones in both orders.
+    """Whether judging the remaining prompts in both orders may change the verdict on `total`.
 
-    The benefit of the second order is estimated from the prompts that have it: True for fewer than
-    20 of them, and where the order of a judgment is not recorded.
+    The benefit of the second order is estimated from the prompts that were judged in both orders.
+    Returns True for fewer than 20 of them, and if the order of a judgment is not recorded.
     """
     table = data.judgment_table
     if not table.recorded.all():
@@ -28,7 +28,7 @@ def second_order_may_matter(data: PairData, total: int) -> bool:
     if len(both) < MIN_PROMPTS:
         return True
     single = by_order.preference[orders[by_order.prompt // 2] == 2]
-    alpha = 0.05 / data.config.pairs  # as in an anytime interval, or in Holm's p-values
+    alpha = 0.05 / data.config.pairs  # as in anytime intervals and in Holm's adjustment
     z = float(stats.norm.ppf(1 - alpha / 2))
     if data.config.design.sequential:
         z = float(stats.norm.ppf(0.975)) * power.sequential_factor(alpha) ** 0.5

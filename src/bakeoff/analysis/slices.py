@@ -7,7 +7,7 @@ from bakeoff.records import CLUSTER_TAG, Slice, SliceOutcome
 from bakeoff.stats.intervals import win_rate
 from bakeoff.stats.tests import holm, sign_test
 
-MIN_PROMPTS = 15  # a smaller slice has no outcome
+MIN_PROMPTS = 15  # of a slice with an outcome
 
 
 def tag_slices(data: PairData, *, withheld: bool) -> list[Slice]:

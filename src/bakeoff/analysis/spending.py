@@ -1,7 +1,6 @@
 """Tokens and cost of the completions of each model and the judgments of each judge."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 from bakeoff.records import (
     Completion,
@@ -9,19 +8,20 @@ from bakeoff.records import (
     Failure,
     Judgment,
     ModelCompletion,
+    Stage,
     StageUsage,
     Usage,
     Verdict,
+    total_or_none,
 )
 
-Stage = Literal["completion", "judgment"]
 StageResult = Completion | Verdict | Failure
 
 
 def summarize_spending(evidence: Evidence) -> list[StageUsage]:
     """A row for each model, in their order, then for each judge, by name.
 
-    The null check, a comparison of a model with itself, is included.
+    The null check, which compares a model with itself, is included.
     """
     parts = [part for part in (evidence, evidence.null_check) if part]
     return spending_of(
@@ -38,11 +38,14 @@ def spending_of(
     failures: Iterable[Failure],
     models: Sequence[str] = (),
 ) -> list[StageUsage]:
-    """A row for each model, then for each judge; models that are not in `models` last, by name."""
+    """A row for each model, then for each judge, by name.
+
+    Models are in the order of `models`, then by name.
+    """
     position = {model: index for index, model in enumerate(models)}
     results: dict[tuple[Stage, str], list[StageResult]] = {}
-    for authored in completions:
-        results.setdefault(("completion", authored.model), []).append(authored.completion)
+    for row in completions:
+        results.setdefault(("completion", row.model), []).append(row.completion)
     for judgment in judgments:
         results.setdefault(("judgment", judgment.judge), []).append(judgment.verdict)
     for failure in failures:
@@ -53,15 +56,14 @@ def spending_of(
         index = position.get(name, len(position)) if stage == "completion" else 0
         return stage, index, name
 
-    return [_spent(*key, results[key]) for key in sorted(results, key=sort_key)]
+    return [_stage_usage(*key, results[key]) for key in sorted(results, key=sort_key)]
 
 
-def _spent(stage: Stage, name: str, results: list[StageResult]) -> StageUsage:
+def _stage_usage(stage: Stage, name: str, results: list[StageResult]) -> StageUsage:
     failures = [result for result in results if isinstance(result, Failure)]
     answered = [r for r in results if not isinstance(r, Failure) or r.usage]
     usages = [result.usage for result in results if result.usage]
     total = sum(usages, Usage(input_tokens=0, output_tokens=0)) if usages else None
-    costs = [result.cost for result in answered if result.cost is not None]
     return StageUsage(
         stage=stage,
         participant=name,
@@ -70,7 +72,7 @@ def _spent(stage: Stage, name: str, results: list[StageResult]) -> StageUsage:
         input_tokens=total.input_tokens if total else None,
         cached_tokens=total.cached_tokens if total else None,
         output_tokens=total.output_tokens if total else _completion_tokens(results),
-        cost=sum(costs) if answered and len(costs) == len(answered) else None,
+        cost=total_or_none(result.cost for result in answered) if answered else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""The summary of all evidence: models, pairs, ratings, null checks and spending."""
+"""The summary of evidence: models, pairs, ratings, null checks and usage."""
 
 from bakeoff.analysis.completions import summarize_model
 from bakeoff.analysis.flags import find_flags
@@ -23,7 +23,7 @@ def summarize(
     evidence: Evidence,
     config: AnalysisConfig = AnalysisConfig(),  # noqa: B008 - immutable
 ) -> Summary:
-    """The summary of each model and each pair of models, in the order of the models."""
+    """The summary of the evidence; models and pairs are in the order of `evidence.models`."""
     pair_data = build_pair_data(evidence, config)
     pairs = [summarize_pair(data) for data in pair_data]
     if len(pairs) > 1:

@@ -1,4 +1,4 @@
-"""The verdict on a pair: the outcome of its interval unless a check withholds it, in a sentence."""
+"""The verdict on a pair: the outcome of its interval, unless a check withholds or weakens it."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from bakeoff.stats.results import Estimate
 
 
 class VerdictDecision(NamedTuple):
-    """The outcome, the sentence that says it, and the findings against a stronger outcome."""
+    """The outcome, a sentence that states it, and the findings that withhold or weaken it."""
 
     outcome: Outcome
     sentence: str
@@ -24,7 +24,7 @@ class VerdictDecision(NamedTuple):
 
 
 def decide(pair: PairSummary, data: PairData) -> VerdictDecision:
-    """The verdict on a pair with statistics."""
+    """The verdict on a pair, from its statistics and the checks."""
     if pair.win_rate is None:
         return VerdictDecision("not enough data", "Not enough data: nothing was judged")
     outcome = interval_outcome(pair.win_rate, pair.margin / 100)
@@ -40,7 +40,10 @@ def decide(pair: PairSummary, data: PairData) -> VerdictDecision:
 
 
 def interval_outcome(rate: Estimate, margin: float) -> Outcome:
-    """The outcome of the interval alone, against 0.5 and the margin (a share)."""
+    """The outcome of the interval alone, compared with 0.5 and with the margin, a share.
+
+    Returns `better`, `worse`, `equivalent` or `not enough data`.
+    """
     low, high = rate.low, rate.high
     if low > 0.5:
         return "better"

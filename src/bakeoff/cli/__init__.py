@@ -34,7 +34,10 @@ app.command(store.app)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command with `arguments` (default: `sys.argv`) and exit with its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
-    command = lambda: app(_decoded(words), exit_on_error=False, print_error=False)  # noqa: E731
+
+    def command() -> object:
+        return app(_decoded(words), exit_on_error=False, print_error=False)
+
     sys.exit(run_with_exit_code(command))
 
 

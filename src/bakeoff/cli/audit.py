@@ -6,9 +6,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from bakeoff.cli.exit_codes import OK
-from bakeoff.cli.output import print_outcome
 from bakeoff.config.options import AuditOptions
-from bakeoff.report.terminal import log_to, make_console
+from bakeoff.report.terminal import log_to, make_console, print_outcome
 
 
 def audit(

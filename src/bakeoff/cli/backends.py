@@ -1,4 +1,4 @@
-"""The backends of models and judges, as rows of `bakeoff list`."""
+"""The backends of models and judges that `bakeoff list` prints."""
 
 import os
 import re
@@ -17,7 +17,7 @@ _BEST_KNOWN = ("openai", "anthropic", "gemini", "mistral", "deepseek")
 _SERVERS = {"vLLM": 8000, "SGLang": 30000, "llama.cpp": 8080, "Ollama": 11434, "LM Studio": 1234}
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]+")  # any-llm writes `A/B`, `A and B`, or `None`
 
-# By name of the entry point: the extra that a backend needs, an example, and a description.
+# By entry point: the extra that the backend requires, an example of a spec, and a description.
 _GENERATORS = {
     "hf": ("hf", "hf:NAME", "a model of the hub, or a folder, in this process"),
     "vllm": ("vllm", "vllm:NAME", "the same by vLLM, started for it; ?python= says where it is"),
@@ -35,7 +35,7 @@ _HUMAN_JUDGE = ("serve", HUMAN, "people, who vote in a browser on this machine")
 
 
 class BackendInfo(NamedTuple):
-    """One way to name a model or a judge."""
+    """A backend, with an example of a spec."""
 
     spec: str
     """An example, with NAME or PATH in place of the model."""
@@ -43,9 +43,9 @@ class BackendInfo(NamedTuple):
     installation: str = INSTALLED
     """`installed`, or the pip command that installs it."""
     key: str = ""
-    """Environment variables of the key, in words; empty where none is needed."""
+    """Environment variables of the key, as text; empty if no key is needed."""
     has_key: bool | None = None
-    """Whether they are set; None where no key is needed."""
+    """Whether they are set; None if no key is needed."""
 
 
 def judge_backends() -> list[BackendInfo]:

@@ -10,8 +10,8 @@ from bakeoff.errors import BakeoffError, InterruptError
 from bakeoff.report.terminal import print_error, transliterate_output
 
 OK = 0
-USAGE_ERROR = 2  # the user can fix it: an option, a file, a key, a damaged store
-TOO_MANY_FAILURES = 3  # finished or stopped early, and more of the work failed than allowed
+USAGE_ERROR = 2  # an error that the user can fix: an option, a file, a key, a damaged store
+TOO_MANY_FAILURES = 3  # more of the work failed than allowed, or the run stopped early
 INTERRUPTED = 130
 
 _INTERRUPTED_MESSAGE = "interrupted; what was done is kept: the same command goes on"

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from bakeoff.cli.exit_codes import OK, TOO_MANY_FAILURES
-from bakeoff.cli.output import hosted_names
+from bakeoff.cli.hosted import hosted_names
 from bakeoff.cli.signals import interruptible
 from bakeoff.config.options import JudgeCheckOptions
 from bakeoff.report.terminal import log_to, make_console, print_json, print_sections
@@ -23,7 +23,7 @@ def judge_check(
     options: Annotated[JudgeCheckOptions, Parameter(name="*")] = JudgeCheckOptions(),  # noqa: B008 - frozen
 ) -> int:
     """Try judges on pairs whose better one is known; without a file, on 60 pairs of our own."""
-    from bakeoff.evaluation.judge_check import check_async, check_lines
+    from bakeoff.evaluation.judge_check import check_async, check_sections
     from bakeoff.report.live import show_progress
 
     errors = make_console(errors=True, quiet=options.quiet)
@@ -35,5 +35,5 @@ def judge_check(
     if options.print_json:
         print_json(results.to_json())
     elif not options.quiet:
-        print_sections(make_console(), check_lines(results))
+        print_sections(make_console(), check_sections(results))
     return TOO_MANY_FAILURES if any(judge.failed for judge in results.judges) else OK

@@ -11,11 +11,11 @@ class Provider(NamedTuple):
 
     name: str
     key: str
-    """Environment variables of the key, as any-llm words them: `A`, `A/B`, `A and B` or `None`."""
+    """Environment variables of the key as any-llm writes them: `A`, `A/B`, `A and B` or `None`."""
     about: str
     """URL of its documentation."""
     address: str
-    """URL of its API; empty where the provider's own client knows it."""
+    """URL of its API; empty if its client has it built in."""
     optional: bool
     """Whether it works without a key."""
 
@@ -38,7 +38,7 @@ _NOT_IMPORTABLE = {
 def providers() -> list[Provider]:
     """The providers that complete prompts, sorted by name. Imports any-llm, which takes a second.
 
-    A provider that cannot be imported without its package, and is not listed here, has no key.
+    `key` is empty for a provider whose class cannot be imported, unless it is listed above.
     """
     from any_llm import AnyLLM
 

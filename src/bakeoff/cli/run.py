@@ -4,18 +4,26 @@ import asyncio
 import signal
 import sys
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from bakeoff.cli.exit_codes import OK, TOO_MANY_FAILURES
-from bakeoff.cli.output import hosted_names, print_outcome
+from bakeoff.cli.hosted import hosted_names
 from bakeoff.cli.signals import VOTING_MESSAGES, interruptible, serve_until_interrupted
 from bakeoff.config import Config, load_config
 from bakeoff.errors import InterruptError
 from bakeoff.records import Plan, Results
-from bakeoff.report.terminal import log_to, make_console, print_error, print_json, print_sections
+from bakeoff.report.terminal import (
+    log_to,
+    make_console,
+    print_error,
+    print_json,
+    print_outcome,
+    print_sections,
+)
 from bakeoff.runtime import StopToken
 from bakeoff.runtime.timing import Stopwatch
 
@@ -56,11 +64,16 @@ def plan(
 
 
 def compare(config: Config) -> int:
-    """Run a comparison with a progress display; return the exit code."""
+    """Run a comparison with a progress display, print its results and return the exit code.
+
+    Raises ConfigError, StoreError or BudgetError if it cannot start, and InterruptError if it is
+    interrupted.
+    """
     config = config.resolved()
     timing = Stopwatch() if config.profile else None
-    from bakeoff.api import run_async
+    from bakeoff.evaluation.session import run_async
     from bakeoff.report.live import show_progress
+    from bakeoff.web.voting.serve import serve_voting
 
     errors = make_console(errors=True, quiet=config.quiet)
     log_to(errors)
@@ -70,13 +83,14 @@ def compare(config: Config) -> int:
     with timing or nullcontext(), show_progress(errors, hosted) as on_progress:
 
         async def work(token: StopToken) -> Results:
-            def agree(plan: Plan) -> None:
-                _confirm(plan, config)
-
             results = await serve_until_interrupted(
                 *VOTING_MESSAGES,
                 lambda announce, end: run_async(
-                    config, on_progress, announce=announce, until=end, agree=agree, stop_token=token
+                    config,
+                    on_progress,
+                    vote=partial(serve_voting, announce=announce, until=end),
+                    agree=partial(_confirm, config),
+                    stop_token=token,
                 ),
             )
             stop_reasons.extend(filter(None, [token.reason]))
@@ -99,7 +113,7 @@ def _load(config: Config, file: Path | None) -> Config:
     return load_config(file, config.model_dump(by_alias=True, exclude_unset=True))
 
 
-def _confirm(plan: Plan, config: Config) -> None:
+def _confirm(config: Config, plan: Plan) -> None:
     """Print the plan of a run that costs money, and ask for confirmation on a terminal.
 
     No question is asked with `--yes` or `--max-cost`. Raises InterruptError if the answer is no.

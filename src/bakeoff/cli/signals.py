@@ -54,10 +54,10 @@ async def serve_until_interrupted(
     hint: str,
     work: Callable[[Callable[[str], None], asyncio.Event], Coroutine[Any, Any, T]],
 ) -> T:
-    """Run `work`, which may serve a page; once it is served, SIGINT ends only the serving.
+    """Run `work`, which may serve a page; while a page is served, SIGINT ends only the serving.
 
-    `work` gets a function that prints `prefix`, the address and `hint`, and the event that ends
-    the serving.
+    `work` is called with a function that announces the address (it prints `prefix`, the address and
+    `hint`), and with an event that is set to end the serving.
     """
     end, loop = asyncio.Event(), asyncio.get_running_loop()
 

@@ -18,10 +18,10 @@ def check(
     /,
 ) -> int:
     """Say what a store holds, and whether all of it is as it was written. Changes nothing."""
-    from bakeoff.storage import salvage as salvaging
+    from bakeoff.storage import salvage as store_salvage
 
-    scan = salvaging.check(path)
-    print_sections(make_console(), salvaging.lines(scan))
+    scan = store_salvage.check(path)
+    print_sections(make_console(), store_salvage.lines(scan))
     return OK if scan.sound else TOO_MANY_FAILURES
 
 
@@ -33,10 +33,10 @@ def salvage(
     into: Annotated[Path, Parameter(help="A new store, which must not be there yet.")],
 ) -> int:
     """Put everything that can be read of a damaged store into a new one."""
-    from bakeoff.storage import salvage as salvaging
+    from bakeoff.storage import salvage as store_salvage
 
-    scan = salvaging.salvage(path, into)
-    print_sections(make_console(), salvaging.lines(scan))
+    scan = store_salvage.salvage(path, into)
+    print_sections(make_console(), store_salvage.lines(scan))
     print_path(make_console(), into)
     return OK
 
@@ -50,8 +50,8 @@ def merge(
     ] = STORE,
 ) -> int:
     """Put the stores of several machines into one: the run without --shard asks nothing then."""
-    from bakeoff.storage import merge as merging
+    from bakeoff.storage import merge as store_merge
 
-    merged = merging.merge(stores, store)
-    print_sections(make_console(), merging.lines(merged, store))
+    merged = store_merge.merge(stores, store)
+    print_sections(make_console(), store_merge.lines(merged, store))
     return OK

@@ -7,10 +7,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from bakeoff.cli.exit_codes import OK
-from bakeoff.cli.output import print_outcome
 from bakeoff.cli.signals import VOTING_MESSAGES, serve_until_interrupted
 from bakeoff.config.options import VoteOptions
-from bakeoff.report.terminal import log_to, make_console
+from bakeoff.report.terminal import log_to, make_console, print_outcome
 
 
 def vote(

@@ -1,4 +1,4 @@
-"""Configuration: `Config`, specs of models and judges, YAML files and options of commands."""
+"""Configuration: `Config`, specs of models and judges, YAML files, and options of commands."""
 
 from bakeoff.config.config import EMBEDDED_DEFAULT, Config
 from bakeoff.config.shared_options import MAX_CONCURRENCY, STORE

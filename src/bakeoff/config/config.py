@@ -1,4 +1,4 @@
-"""`Config`: the configuration of a comparison, one flat model."""
+"""`Config`: the configuration of a comparison."""
 
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -20,9 +20,9 @@ EMBEDDED_DEFAULT: dict[str, Any] = {
 
 
 class Config(BaseModel):
-    """Configuration of a comparison. Its fields are the flags, YAML keys and Python arguments."""
+    """Configuration of a comparison; its fields are the flags, YAML keys and Python arguments."""
 
-    model_config = shared_options.OPTIONS
+    model_config = shared_options.MODEL_CONFIG
 
     model: tuple[str, ...] = Field(
         (), description="A model, as [name=][backend:]target[?option=value&...]; two or more."
@@ -93,21 +93,22 @@ class Config(BaseModel):
     allow_self_judge: bool = Field(False, description="Let a contestant be the judge.")
 
     def resolved(self) -> Self:
-        """Return the config with all defaults filled in; without a model, the embedded example.
+        """Return the config with all defaults filled in.
 
-        Raises ConfigError if options contradict each other.
+        Without a model, they are those of a comparison of small embedded models. A shard has its
+        own store and output folder. Raises ConfigError if options contradict each other.
         """
         self._check_combination()
-        update: dict[str, Any] = {}
+        explicit = {name: getattr(self, name) for name in self.model_fields_set}
+        defaults: dict[str, Any] = {}
         if not self.model:
-            update = {k: v for k, v in EMBEDDED_DEFAULT.items() if k not in self.model_fields_set}
+            defaults |= EMBEDDED_DEFAULT
         elif not self.judge:
-            update["judge"] = ("gpt-4",)
+            explicit["judge"] = ("gpt-4",)
         if self.shard:  # several machines may share a disk
             name = f"shard-{self.shard.replace('/', '-of-')}"
-            paths = {"store": self.store.with_name(f"{name}.sqlite"), "out": self.out / name}
-            update |= {k: v for k, v in paths.items() if k not in self.model_fields_set}
-        return self.model_copy(update=update) if update else self
+            defaults |= {"store": self.store.with_name(f"{name}.sqlite"), "out": self.out / name}
+        return type(self)(**defaults | explicit)
 
     def _check_combination(self) -> None:
         early = [f"--{k} adaptive" for k in ("pairs", "orders") if getattr(self, k) == "adaptive"]
@@ -130,18 +131,18 @@ class Config(BaseModel):
         if self.baseline is None:
             return self.model
         name = Spec.parse(self.baseline).name
-        same = [token for token in self.model if Spec.parse(token).name == name]
-        return (*(token for token in self.model if token not in same), *(same or [self.baseline]))
+        same = [spec for spec in self.model if Spec.parse(spec).name == name]
+        return (*(spec for spec in self.model if spec not in same), *(same or [self.baseline]))
 
     @property
     def shard_index(self) -> tuple[int, int]:
-        """Index of this shard of the prompts, from 1, and the number of shards."""
+        """Index of this shard, from 1, and the number of shards; (1, 1) without `shard`."""
         index, count = (self.shard or "1/1").split("/")
         return int(index), int(count)
 
     @property
     def design(self) -> Design:
-        """Which pairs are compared, and whether the sample size depends on verdicts."""
+        """The compared pairs, and whether the sample size depends on verdicts."""
         return Design(
             baseline=Spec.parse(self.baseline).name if self.baseline else None,
             sequential=self.stop == "when-sure" or self.pairs == "adaptive",
@@ -149,7 +150,7 @@ class Config(BaseModel):
 
     @property
     def null_prompts(self) -> int:
-        """Number of prompts of this shard for the null check; they are its first ones."""
+        """Number of prompts of this shard for the null check, which takes its first prompts."""
         index, count = self.shard_index
         return max(0, -((index - 1 - self.null_check) // count))
 

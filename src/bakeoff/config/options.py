@@ -1,4 +1,4 @@
-"""The options of the commands beside `run`; their flags are the fields of these models."""
+"""Options of the commands other than `run`; the fields of each model are the flags."""
 
 from pathlib import Path
 from typing import Literal
@@ -11,9 +11,9 @@ from bakeoff.records import MARGIN
 
 
 class AuditOptions(BaseModel):
-    """Options of `bakeoff audit`: how existing evaluations are read and reported."""
+    """Options of `bakeoff audit`, which reads and checks existing evaluations."""
 
-    model_config = shared_options.OPTIONS
+    model_config = shared_options.MODEL_CONFIG
 
     format: str | None = Field(
         None, description="How to read the files, where that is not plain from what they hold."
@@ -41,9 +41,9 @@ class AuditOptions(BaseModel):
 
 
 class JudgeCheckOptions(BaseModel):
-    """Options of `bakeoff judge-check`: which judges are checked on which labeled pairs."""
+    """Options of `bakeoff judge-check`, which grades judges on labeled pairs."""
 
-    model_config = shared_options.OPTIONS
+    model_config = shared_options.MODEL_CONFIG
 
     judge: tuple[str, ...] = Field((), description="A judge, as [name=]backend:target[?options].")
     limit: int | None = Field(None, ge=1, description="How many pairs, at most. [all]")
@@ -60,9 +60,9 @@ class JudgeCheckOptions(BaseModel):
 
 
 class VoteOptions(BaseModel):
-    """Options of `bakeoff vote`: which pairs people are asked about, and how."""
+    """Options of `bakeoff vote`, which serves a page for human votes."""
 
-    model_config = shared_options.OPTIONS
+    model_config = shared_options.MODEL_CONFIG
 
     labels: int | None = Field(None, ge=1, description="How many pairs to ask about. [all]")
     draw: Literal["random", "order", "close"] = Field(
@@ -74,4 +74,4 @@ class VoteOptions(BaseModel):
     port: int = Field(0, ge=0, le=65535, description="Port of the page on this machine. [any]")
     show_samples: shared_options.ShowSamples = 0
     print_json: shared_options.PrintJson = False
-    quiet: shared_options.Quiet = False
+    quiet: bool = Field(False, description="Print nothing but errors and the page's address.")

@@ -1,4 +1,4 @@
-"""Options that several commands share, each declared once with its constraints and help text."""
+"""Options of several commands: types with their constraints and help texts, and defaults."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,10 +7,12 @@ from cyclopts import Parameter
 from pydantic import ConfigDict, Field
 
 STORE = Path(".bakeoff/store.sqlite")
-MAX_CONCURRENCY = 256  # requests in flight at one server: more bring nothing from one process
+MAX_CONCURRENCY = 256  # requests in flight per server: one process is not faster with more
 
 # Frozen, so that an instance can be a default argument; fields are accepted by name and by alias.
-OPTIONS = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+MODEL_CONFIG = ConfigDict(
+    frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True
+)
 
 Margin = Annotated[
     float,

@@ -17,15 +17,15 @@ _BACKEND = re.compile(r"([a-z][a-z0-9_-]*):(?!//)(.*)", re.DOTALL)
 
 
 class Spec(BaseModel):
-    """A model, judge or prompt set as `[name=][backend:]target[?option=value&...]`.
+    """A model, judge or prompt set, written as `[name=][backend:]target[?option=value&...]`.
 
-    Option values may be percent-encoded; `+` stays `+`. A backend validates its own options.
+    Option values may be percent-encoded; `+` stays `+`. Each backend validates its own options.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    """Name in the results; by default the text without its options."""
+    """Name in the results; by default `[backend:]target` as written."""
     backend: str
     target: str
     options: dict[str, str] = {}
@@ -67,7 +67,7 @@ class Spec(BaseModel):
 
 
 class Sampling(BaseModel):
-    """Sampling options of completions; part of their store key."""
+    """Sampling options of a generator; part of the store key of its completions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -77,15 +77,15 @@ class Sampling(BaseModel):
     seed: int = 42
     system: str | None = None
     schema_: dict[str, JsonValue] | None = None
-    """JSON schema of the completion, for servers with structured output."""
+    """JSON schema that the completion has to match, for servers with structured output."""
     top_logprobs: int | None = None
     """Number of first tokens whose log-probabilities are requested."""
     score_only: bool = False
-    """Score the last message instead of generating (`Completion.score`). A backend that cannot
-    raises ConfigError when it is opened."""
+    """Score the last message instead of generating (`Completion.score`); see
+    `Traits.can_score`."""
 
     def seed_of(self, sample: int) -> int:
-        """Return the seed of a sample of a prompt; the first sample has `seed`."""
+        """Return the seed for the completion with index `sample`; that of index 0 is `seed`."""
         if not sample:
             return self.seed
         return int(content_key("sample", self.seed, sample)[3:10], 16)
@@ -94,12 +94,11 @@ class Sampling(BaseModel):
         """Return the sampling options with another seed."""
         return Sampling(**{**dict(self), "seed": seed})
 
-    def with_schema(self, schema: dict[str, JsonValue]) -> "Sampling":
-        """Return the sampling options with a JSON schema."""
-        return Sampling(**{**dict(self), "schema_": schema})
 
+def origins(texts: Iterable[str]) -> dict[str, str]:
+    """Return `backend:target` of each spec by its name; `:target` for a spec without a backend.
 
-def origins(tokens: Iterable[str]) -> dict[str, str]:
-    """Return `backend:target` of each spec by its name."""
-    specs = [Spec.parse(token, default="") for token in tokens]
+    Raises ConfigError if a spec is malformed.
+    """
+    specs = [Spec.parse(text, default="") for text in texts]
     return {spec.name: f"{spec.backend}:{spec.target}" for spec in specs}

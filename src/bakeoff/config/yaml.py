@@ -1,4 +1,4 @@
-"""Reads YAML files and options, and reports the first invalid value in one line."""
+"""Reads and validates YAML files and options; errors name the first invalid value in one line."""
 
 import re
 import reprlib
@@ -16,13 +16,16 @@ Fields = TypeVar("Fields", bound=BaseModel)
 
 _MAX_FILE_SIZE = 100_000  # bytes
 _INT_LIMIT = 1 << 63  # SQLite and servers take no larger integers
-_repr = reprlib.Repr()  # bounded, for values of any size and depth
+_repr = reprlib.Repr()  # of bounded length for values of any size and depth
 _repr.maxstring = _repr.maxother = _repr.maxlong = 200
 _repr.maxlevel = 2
 
 
 def load_config(file: Path | None, overrides: dict[str, Any]) -> Config:
-    """Return a Config from a YAML file and overrides. Raises ConfigError if a value is invalid."""
+    """Return a Config from a YAML file and `overrides`, which take precedence.
+
+    Raises ConfigError if the file cannot be read or a value is invalid.
+    """
     loaded = _load_yaml(file) if file else {}
     for key in ("model", "judge"):
         if isinstance(loaded.get(key), str):
@@ -66,7 +69,7 @@ def _check_values(value: object) -> None:
 
 
 def parse_fields(model: type[Fields], values: dict[str, Any], *, where: str) -> Fields:
-    """Return a validated model. Raises ConfigError naming the field and the choices."""
+    """Return `model` with these values. Raises ConfigError naming `where` and the invalid field."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -75,7 +78,10 @@ def parse_fields(model: type[Fields], values: dict[str, Any], *, where: str) -> 
 
 
 def split_options(model: type[Fields], spec: Spec) -> tuple[Fields, Spec]:
-    """Return the options of a spec that are fields of `model`, and the spec without them."""
+    """Return the options of a spec that are fields of `model`, and the spec without them.
+
+    Raises ConfigError if an option is invalid.
+    """
     own = {key: value for key, value in spec.options.items() if key in model.model_fields}
     rest = {key: value for key, value in spec.options.items() if key not in own}
     options = parse_fields(model, own, where=spec.name)
@@ -83,7 +89,7 @@ def split_options(model: type[Fields], spec: Spec) -> tuple[Fields, Spec]:
 
 
 def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
-    """Return a message on the first invalid field: its name, its value, and the allowed values."""
+    """Return a message about the first invalid field: its name, its value and the problem."""
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])[:200] or "value"
     if first["type"] == "extra_forbidden":

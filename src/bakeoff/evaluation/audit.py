@@ -9,6 +9,8 @@ from pydantic import JsonValue
 
 from bakeoff.analysis.pair_data import AnalysisConfig
 from bakeoff.analysis.summarize import summarize
+from bakeoff.config import parse_fields
+from bakeoff.config.options import AuditOptions
 from bakeoff.environment import describe
 from bakeoff.importers.reader import read
 from bakeoff.records import MARGIN, Results
@@ -29,8 +31,10 @@ def audit(
     Several files are read as one evaluation: repeats, other judges or other completions of the
     same prompts. `format` names the format if it cannot be detected; `columns` maps bakeoff's
     column names to those of a table; `margin` is in points around 50 %. `results.json` and
-    `report.html` are written to `out` if it is given. Raises ConfigError if a file cannot be read.
+    `report.html` are written to `out` if it is given. Raises ConfigError if a file cannot be read
+    or `out` is not writable.
     """
+    parse_fields(AuditOptions, {"margin": margin, "panel": panel}, where="the audit")
     paths = [Path(file) for file in files]
     if out is not None:
         check_writable(Path(out))

@@ -1,4 +1,4 @@
-"""Resume stored work: outcomes in the store are reused, only the others are requested."""
+"""Cached calls of workers: outcomes in the store are reused, new ones are stored."""
 
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
@@ -6,7 +6,7 @@ from typing import TypeVar
 from pydantic import JsonValue
 
 from bakeoff.errors import ConfigError, StoppedError, WorkError
-from bakeoff.records import Completion, Pair, Verdict, content_key, intern_fields_set
+from bakeoff.records import Completion, Pair, Stage, Verdict, content_key, intern_fields_set
 from bakeoff.runtime import (
     Emit,
     Worker,
@@ -15,7 +15,7 @@ from bakeoff.runtime import (
     notify_committed,
     task_group,
 )
-from bakeoff.runtime.progress import ProgressCounter, Stage
+from bakeoff.runtime.progress import ProgressCounter
 from bakeoff.runtime.timing import WorkKind, timed
 from bakeoff.storage import Store
 
@@ -49,7 +49,7 @@ async def run_cached(
             missing.setdefault(key, []).append(index)
     if stored:
         count.add_stored(len(requests) - sum(map(len, missing.values())))
-    keys, pending = list(missing), set(range(len(missing)))
+    keys, pending = list(missing), set(range(len(missing)))  # positions without an outcome
 
     def emit_all(key: str, outcome: R | WorkError) -> None:
         for index in missing[key]:
@@ -76,9 +76,9 @@ async def run_cached(
 
         if keys:
             items = [requests[missing[key][0]][1] for key in keys]
-            if why := await _call_worker(worker, items, take, count):
+            if reason := await _call_worker(worker, items, take, count):
                 for position in tuple(pending):
-                    take(position, StoppedError(why))
+                    take(position, StoppedError(reason))
     if keys and current_stop_token().reason is None:
         notify_committed(worker)
 
@@ -87,20 +87,20 @@ async def _call_worker(
     worker: Worker[I, R], items: Sequence[I], take: Emit[R], count: ProgressCounter
 ) -> str | None:
     """Pass the items to the worker; return the reason if the run was stopped, else None."""
-    run = current_stop_token()
-    if run.reason is None:
+    token = current_stop_token()
+    if token.reason is None:
         try:
             with timed(_WORK[count.stage]):
                 await worker(items, take)
         except ConfigError as error:
             if not (count.has_results and has_stop_token()):
                 raise
-            run.stop(str(error))
-    return run.reason
+            token.stop(str(error))
+    return token.reason
 
 
 def verdict_key(identity: JsonValue, pair: Pair, repeat: int) -> str:
-    """Return the store's key of a verdict: a hash of all that the judge sees, without names."""
+    """Return the store key of a verdict: a hash of the judge's identity and of what it sees."""
     prompt = pair.prompt
     content: list[JsonValue] = [prompt.conversation(), prompt.reference, pair.first, pair.second]
     if prompt.criteria:

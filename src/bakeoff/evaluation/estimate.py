@@ -10,9 +10,8 @@ from bakeoff.costs import estimate_tokens
 from bakeoff.errors import BudgetError, VerdictError
 from bakeoff.evaluation.pipeline import Pipeline
 from bakeoff.evaluation.request_plan import JudgmentKey
-from bakeoff.records import Completion, Pair, Plan, StageUsage, Usage, Verdict
+from bakeoff.records import Completion, Pair, Plan, Stage, StageUsage, Usage, Verdict
 from bakeoff.runtime import Generator, Judge, ModelRequest, estimate_cost, planned_requests
-from bakeoff.runtime.progress import Stage
 
 T = TypeVar("T")
 
@@ -20,7 +19,8 @@ T = TypeVar("T")
 COMPLETION_TOKENS, VERDICT_TOKENS = 350, 160
 _MIN_KNOWN = 5  # outcomes of a participant from which its own mean is used
 _MAX_SAMPLED = 200  # items that represent all others
-_TOKENS_PER_SECOND, _LATENCY = 50.0, 1.0  # of a hosted model; seconds to the first token
+_TOKENS_PER_SECOND = 50.0  # of a hosted model
+_LATENCY = 1.0  # seconds to the first token
 _CONCURRENCY = 64  # requests that most providers serve at once
 _MESSAGE_OVERHEAD = 4  # tokens per message
 _FILLER = "word "  # about one token
@@ -30,7 +30,9 @@ class _Remaining(NamedTuple):
     """The remaining work of one model or judge."""
 
     items: int
+    """Number of outcomes that are missing."""
     stored: int
+    """Number of outcomes in the store."""
     requests: list[list[ModelRequest]]
     """Requests of a sample of the items, with texts of the expected length."""
     longest_requests: list[list[ModelRequest]]
@@ -40,7 +42,7 @@ class _Remaining(NamedTuple):
 
 
 def estimate(pipeline: Pipeline) -> Plan:
-    """Return the remaining work of a pipeline that has been resumed: an upper bound."""
+    """Return an upper bound of the remaining work of a pipeline, after `Pipeline.resume`."""
     with pipeline.schedule.with_all_stages():
         usage = [
             *_estimate_models(pipeline),
@@ -119,7 +121,7 @@ def _completions(pipeline: Pipeline, name: str) -> list[Completion]:
 
 
 def _expected_tokens(pipeline: Pipeline, name: str) -> float:
-    """Return the expected length of a completion of a model."""
+    """Return the expected tokens of a completion of a model."""
     known = [
         estimate_tokens(completion.text) for completion in _sample(_completions(pipeline, name))
     ]
@@ -129,12 +131,16 @@ def _expected_tokens(pipeline: Pipeline, name: str) -> float:
 
 
 def _max_tokens(pipeline: Pipeline, name: str) -> int:
-    """Return the maximal length of a completion of a model."""
+    """Return the maximal tokens of a completion of a model."""
     pending = pipeline.pending_completions(name)[:1]
     requests = [
-        ask for _, prompt in pending for ask in planned_requests(pipeline.models[name], prompt)
+        request
+        for _, prompt in pending
+        for request in planned_requests(pipeline.models[name], prompt)
     ]
-    return max((ask.sampling.max_tokens for ask in requests), default=pipeline.config.max_tokens)
+    return max(
+        (request.sampling.max_tokens for request in requests), default=pipeline.config.max_tokens
+    )
 
 
 def _judge_requests(
@@ -160,7 +166,7 @@ def _stage_usage(
     worker: Generator | Judge,
     remaining: _Remaining,
 ) -> StageUsage:
-    requests = [ask for of_item in remaining.requests for ask in of_item]
+    requests = [request for item_requests in remaining.requests for request in item_requests]
     per_item = len(requests) / len(remaining.requests) if requests else 1.0
     count = round(remaining.items * per_item)
     row = partial(
@@ -174,7 +180,9 @@ def _stage_usage(
     if len(remaining.usages) >= _MIN_KNOWN:
         output = fmean(usage.output_tokens for usage in remaining.usages) / per_item
     max_input = fmean(
-        _input_tokens(ask) for of_item in remaining.longest_requests for ask in of_item
+        _input_tokens(request)
+        for item_requests in remaining.longest_requests
+        for request in item_requests
     )
     usage = _usage(count, fmean(map(_input_tokens, requests)), output)
     cost = estimate_cost(worker, usage)
@@ -193,18 +201,18 @@ def _usage(requests: int, input_tokens: float, output_tokens: float) -> Usage:
     )
 
 
-def _input_tokens(ask: ModelRequest) -> int:
-    turns = [message.content for message in ask.prompt.messages]
-    turns += [ask.sampling.system] if ask.sampling.system else []
+def _input_tokens(request: ModelRequest) -> int:
+    turns = [message.content for message in request.prompt.messages]
+    turns += [request.sampling.system] if request.sampling.system else []
     return sum(estimate_tokens(turn) + _MESSAGE_OVERHEAD for turn in turns)
 
 
-def _max_output_tokens(ask: ModelRequest) -> int:
-    return 1 if ask.sampling.score_only else ask.sampling.max_tokens
+def _max_output_tokens(request: ModelRequest) -> int:
+    return 1 if request.sampling.score_only else request.sampling.max_tokens
 
 
 def _seconds(config: Config, usage: Usage, requests: int) -> float:
-    """Return the time of a hosted model: limited by its speed or by the rate limits."""
+    """Return the seconds that a hosted model takes, by its speed or by the rate limits."""
     per_request = _LATENCY + usage.output_tokens / requests / _TOKENS_PER_SECOND
     seconds = max(1.0, requests / min(_CONCURRENCY, config.max_concurrency)) * per_request
     if config.rpm:

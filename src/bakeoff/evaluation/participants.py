@@ -51,7 +51,7 @@ def open_participants(config: Config, spend_limit: SpendLimit | None = None) -> 
 
 
 def open_judges(tokens: Sequence[str], context: RunContext) -> dict[str, Judge]:
-    """Return the judges by name, without people. Raises ConfigError if a spec is invalid."""
+    """Return the judges by name, without people. Raises ConfigError for invalid or equal names."""
     specs = [judge_spec(text) for text in tokens]
     _check_unique([spec.name for spec in specs], "judge")
     return {spec.name: open_judge(spec, context) for spec in specs if spec.backend != HUMAN}
@@ -68,12 +68,11 @@ def machine_judge_specs(config: Config) -> list[str]:
 
 
 def _resampled(spec: Spec, context: RunContext) -> tuple[str, Generator]:
-    """Return the name of a model, and the model with another sampling seed."""
+    """Return the name of a model, and a second generator of it with another sampling seed."""
     seed = int(spec.options.get("seed", context.sampling.seed)) + 1
     options = {key: value for key, value in spec.options.items() if key != "seed"}
-    unseeded = Spec(name=spec.name, backend=spec.backend, target=spec.target, options=options)
     context = replace(context, sampling=context.sampling.with_seed(seed))
-    return spec.name, open_generator(unseeded, context)
+    return spec.name, open_generator(spec.with_options(options), context)
 
 
 def _check_impartial(

@@ -1,4 +1,4 @@
-"""Run the completions and verdicts of one comparison; judge a prompt once it is completed."""
+"""Run the completions and verdicts of one comparison; judge a prompt once both models did it."""
 
 import asyncio
 from collections import Counter, deque
@@ -16,7 +16,8 @@ from bakeoff.evaluation.request_plan import (
     RequestPlan,
 )
 from bakeoff.evaluation.sequential import ModelPair
-from bakeoff.records import Completion, Judgment, Pair, Presented, Prompt, Verdict, content_key
+from bakeoff.records import Completion, Judgment, Pair, Presentation, Prompt, Verdict, content_key
+from bakeoff.records.usage import Stage
 from bakeoff.runtime import (
     ChildStopToken,
     Generator,
@@ -27,11 +28,11 @@ from bakeoff.runtime import (
     to_daemon_thread,
 )
 from bakeoff.runtime.capabilities import remote_done, tokens_in_progress
-from bakeoff.runtime.progress import HEARTBEAT, ProgressCallback, ProgressCounter, Stage
+from bakeoff.runtime.progress import HEARTBEAT, ProgressCallback, ProgressCounter
 from bakeoff.runtime.timing import timed
 from bakeoff.storage import Store
 
-_KEYS_PER_STEP = 1000  # hashing is slow: the event loop runs in between
+_KEYS_PER_STEP = 1000  # keys hashed before the event loop runs again
 
 
 class _NoCompletionError(WorkError):
@@ -49,7 +50,7 @@ class Pipeline:
         prompts: Sequence[Prompt],
         participants: Participants,
         store: Store,
-        watch: ProgressCallback,
+        on_progress: ProgressCallback,
     ) -> None:
         self.config = config
         self.prompts = {prompt.id: prompt for prompt in prompts}
@@ -64,13 +65,13 @@ class Pipeline:
             self.models[name + RESAMPLED_SUFFIX] = model
         self.completions: dict[CompletionKey, Completion | WorkError] = {}
         self.verdicts: dict[JudgmentKey, Verdict | WorkError] = {}
-        self._watch = watch
+        self._on_progress = on_progress
         self._store_keys: dict[str, dict[CompletionKey, str]] = {}
         self._counts: dict[tuple[Stage, str], ProgressCounter] = {}
         self._ready_to_judge: deque[tuple[str, Iterator[JudgmentKey]]] = deque()
         self._dispatching = False
         self._group: asyncio.TaskGroup
-        self._part: ChildStopToken  # stops the current stage of the design only
+        self._stage_token: ChildStopToken
 
     @property
     def workers(self) -> list[Generator | Judge]:
@@ -78,13 +79,12 @@ class Pipeline:
         return [*self.models.values(), *self.judges.values()]
 
     async def resume(self) -> None:
-        """Load the stored outcomes of all requests that may follow, and advance the schedule.
+        """Load the stored outcomes of all possible requests, and advance the schedule over them.
 
-        Pairs that lack a completion are not loaded.
+        Verdicts are loaded only for pairs with both completions.
         """
-        await to_daemon_thread(
-            lambda: [w.identity for w in self.workers]
-        )  # may read files or ask the hub
+        # In a thread: an identity may need files or the hub.
+        await to_daemon_thread(lambda: [worker.identity for worker in self.workers])
         with self.schedule.with_all_stages():
             for name in self.models:
                 requests = await to_daemon_thread(partial(self.pending_completions, name))
@@ -141,25 +141,25 @@ class Pipeline:
     async def run(self) -> None:
         """Complete and judge everything, stage by stage, until the schedule ends or a stop."""
         self._start_counts()
-        run = current_stop_token()
+        token = current_stop_token()
         async with run_periodically(self._report_progress, every=HEARTBEAT):
             while True:
-                with run.child() as self._part:
+                with token.child() as self._stage_token:
                     await self._run_stage()
-                if run.reason is not None or not await to_daemon_thread(
+                if token.reason is not None or not await to_daemon_thread(
                     partial(self.schedule.advance, self._judgments_of)
                 ):
                     break
         self.schedule.truncate(self._judgments_of)
-        if run.reason is None:
+        if token.reason is None:
             for count in self._counts.values():
                 count.finish()
 
     async def _run_stage(self) -> None:
-        """Request everything that the schedule wants now.
+        """Request all pending completions and verdicts of the current stage.
 
-        Servers run concurrently with judging; a batch judge is called once, after all completions.
-        Exclusive workers fill the accelerator and run one after another, models first.
+        Servers complete and judge concurrently; a batch-only judge is called once, after all
+        completions. Exclusive workers run one after another, models first.
         """
         async with task_group() as self._group:
             for name, judge in self.judges.items():
@@ -226,14 +226,14 @@ class Pipeline:
             self._group.create_task(self._dispatch())
 
     async def _dispatch(self) -> None:
-        """Start the queued judgments one by one; the event loop handles replies in between."""
+        """Start the queued judgments one by one, so that replies are handled in between."""
         while self._ready_to_judge:
             self._group.create_task(self._judge(*self._ready_to_judge.popleft()))
             await asyncio.sleep(0)
         self._dispatching = False
 
     async def _judge(self, name: str, keys: Iterable[JudgmentKey]) -> None:
-        """Request verdicts of one judge; a pair without a completion fails without a request."""
+        """Request verdicts of one judge; a pair that lacks a completion fails without a request."""
         judged: list[JudgmentKey] = []
         count = self._counts["judgment", name]
         for key in keys:
@@ -260,7 +260,7 @@ class Pipeline:
         self.verdicts[key] = outcome
         self.schedule.update((key.first, key.second), self._judgments_of)
         if self.schedule.finished and self.schedule.staged and not self._has_pending:
-            self._part.finish_early()
+            self._stage_token.finish_early()
 
     def _judgments_of(self, pair: ModelPair, prompt: Prompt) -> list[Judgment] | None:
         """Return all judgments of a pair on a prompt, or None while an outcome is missing."""
@@ -276,8 +276,8 @@ class Pipeline:
 
     def judgment(self, key: JudgmentKey, verdict: Verdict) -> Judgment:
         """Return a verdict with the names of its judge, prompt and models."""
-        apart = self.judges[key.judge].traits.order == "apart"
-        presented: Presented = "apart" if apart else "recorded"
+        order = self.judges[key.judge].traits.order
+        presented: Presentation = "pointwise" if order == "pointwise" else "recorded"
         return Judgment(**key._asdict(), presented=presented, verdict=verdict)
 
     def pending_completions(self, name: str) -> list[tuple[str, Prompt]]:
@@ -327,7 +327,7 @@ class Pipeline:
         return completion.raw if keep and completion.raw else completion.text
 
     def _start_counts(self) -> None:
-        """Start the progress counts with the stored outcomes, out of all that may be requested."""
+        """Start the progress counts: stored outcomes, out of all possible ones."""
         stored_by_model = Counter(key.model for key in self.completions)
         stored_by_judge = Counter(key.judge for key in self.verdicts)
         with self.schedule.with_all_stages():
@@ -340,7 +340,7 @@ class Pipeline:
 
     def _start_count(self, stage: Stage, participant: str, total: int, stored: int) -> None:
         count = self._counts[stage, participant] = ProgressCounter(
-            stage, participant, total, self._watch
+            stage, participant, total, self._on_progress
         )
         if stored:
             count.add_stored(stored)

@@ -1,4 +1,4 @@
-"""The completions and verdicts that a run requests from each model and judge, in order."""
+"""The requests of a run: which completions of each model, which verdicts of each judge."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -47,7 +47,7 @@ class Participants(NamedTuple):
 
 
 class RequestPlan:
-    """The requests that the `schedule` wants now, and those of the null check."""
+    """The requests of the current stage of the `schedule`, and those of the null check."""
 
     def __init__(
         self, config: Config, prompts: Sequence[Prompt], participants: Participants
@@ -91,9 +91,9 @@ class RequestPlan:
     def keys_of_sample(
         self, judge: str, prompt_id: str, pair: ModelPair, sample: int
     ) -> Iterator[JudgmentKey]:
-        """Yield the keys on two given completions: for each repeat, one or both orders."""
+        """Yield the keys of one judge on two completions: for each repeat, one or both orders."""
         orders = [pair]
-        if self._judges[judge].traits.order != "apart":
+        if self._judges[judge].traits.order != "pointwise":
             both = self._both_orders(pair, prompt_id)
             orders = presentation_orders(
                 pair, both=both, seed=self._config.seed, prompt_id=prompt_id

@@ -1,8 +1,8 @@
-"""Which pairs of models are compared on which prompts: all at once, or in stages.
+"""The schedule of a comparison: which pairs of models on which prompts, all at once or in stages.
 
-In stages, verdicts decide when a pair ends, which pairs continue and whether both orders are
-judged. Each decision uses the judgments of earlier prompts only, in prompt order and not in the
-order of arrival: a resumed run ends like an uninterrupted one, and no estimate becomes biased.
+In stages, verdicts decide when a pair is finished, which pairs continue and whether both orders are
+judged. Each decision uses only the judgments of earlier prompts, in prompt order and not in order
+of arrival: a resumed run ends like an uninterrupted one, and no estimate becomes biased.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,7 @@ MIN_PROMPTS = 20  # per pair before it may end; a verdict needs as many
 _FIRST_STAGE = 24  # prompts
 _MIN_STAGE = 16  # prompts of a later stage
 _STAGE_GROWTH = 0.5  # size of a later stage relative to all prompts before it
-_ADAPTIVE_STAGE = 25  # prompts where pairs are chosen: see benchmarks/adaptive_pairs.py
+_ADAPTIVE_STAGE = 25  # prompts with `--pairs adaptive`: see benchmarks/adaptive_pairs.py
 
 
 class DesignStage(NamedTuple):
@@ -138,7 +138,7 @@ class Schedule:
                 progress.stages = stages
 
     def update(self, pair: ModelPair, judgments_of: JudgmentLookup) -> None:
-        """Pass new judgments of a pair to its test, prompt by prompt; end it if it is decided."""
+        """Pass new judgments of a pair to its test in prompt order; finish it if it is decided."""
         progress = self._by_pair.get(pair) or self._by_pair.get(pair[::-1])
         if progress is None or progress.finished or progress.test is None:
             return
@@ -179,7 +179,7 @@ class Schedule:
         return not self.finished
 
     def truncate(self, judgments_of: JudgmentLookup) -> None:
-        """Finish every pair of a stopped run before its first prompt that lacks a judgment."""
+        """Finish every pair of a stopped run with the prompts before the first incomplete one."""
         for progress in self.progress:
             if not progress.finished:
                 judged = (
@@ -214,7 +214,7 @@ class Schedule:
     # only staged runs need them.
 
     @cached_property
-    def _terms(self) -> "AnalysisConfig":
+    def _analysis_config(self) -> "AnalysisConfig":
         from bakeoff.analysis.pair_data import AnalysisConfig
 
         config = self.config
@@ -224,12 +224,12 @@ class Schedule:
         from bakeoff.stats.sequential import SequentialTest
 
         for progress in self.progress:
-            progress.test = SequentialTest(self.config.margin / 100, self._terms.alpha)
+            progress.test = SequentialTest(self.config.margin / 100, self._analysis_config.alpha)
 
     def _preference(self, pair: ModelPair, judgments: Sequence[Judgment]) -> float:
         from bakeoff.analysis.aggregate import compare
 
-        return round(compare(*pair, judgments, self._terms.panel)[0].preference, 9)
+        return round(compare(*pair, judgments, self._analysis_config.panel)[0].preference, 9)
 
     def _pair_data(self, progress: PairProgress, judgments_of: JudgmentLookup) -> "PairData":
         """Return all judgments of a pair so far, ready for the analysis."""
@@ -239,7 +239,7 @@ class Schedule:
             judgments_of(progress.pair, self.prompts[position]) for position in progress.positions()
         )
         judgments = [judgment for on_prompt in by_prompt for judgment in on_prompt or ()]
-        return PairData(*progress.pair, {}, {}, judgments, (), {}, self._terms)
+        return PairData(*progress.pair, {}, {}, judgments, (), {}, self._analysis_config)
 
     def _next_in_both_orders(self, progress: PairProgress, judgments_of: JudgmentLookup) -> bool:
         if self.config.orders != "adaptive":
@@ -251,7 +251,7 @@ class Schedule:
     def _most_informative(
         self, unfinished: Sequence[PairProgress], judgments_of: JudgmentLookup
     ) -> list[PairProgress]:
-        """Return the pairs from which the ratings learn most, two per model at most."""
+        """Return the most informative pairs for the ratings, at most two times the models."""
         from bakeoff.analysis.ratings import pairwise_outcomes
         from bakeoff.stats.pair_selection import select_pairs
 

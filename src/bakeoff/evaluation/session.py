@@ -1,4 +1,4 @@
-"""Run a comparison from its config to its files; estimate one; count votes in finished results."""
+"""Run a comparison from config to results files, estimate one, or add votes to its results."""
 
 import asyncio
 import itertools
@@ -94,7 +94,7 @@ async def run_async(
 async def _run_pipeline(
     pipeline: Pipeline, agree: Callable[[Plan], None], stop_token: StopToken
 ) -> None:
-    """Run everything that the store lacks; close all workers at the end."""
+    """Request everything that the store lacks; close all workers at the end."""
     with pipeline.store:
         try:
             await pipeline.resume()
@@ -129,16 +129,22 @@ def plan(config: Config) -> Plan:
             return estimate(pipeline)
 
 
-async def vote_async(path: Path, poll: VoteOptions, vote: VotingServer) -> Results:
-    """Serve the voting page for existing results; return the results with the votes counted."""
+async def vote_async(path: Path, options: VoteOptions, vote: VotingServer) -> Results:
+    """Serve the voting page for existing results; save and return them with the votes counted.
+
+    Raises ConfigError if the results cannot be read, or their folder is not writable.
+    """
     evidence, folder = read_results(path).evidence, results_folder(path)
     check_writable(folder)
-    await vote(evidence, folder / VOTES, poll)
+    await vote(evidence, folder / VOTES, options)
     return count_votes(path)
 
 
 def count_votes(path: Path) -> Results:
-    """Return and save existing results with the votes of the file beside them."""
+    """Save and return existing results with the votes of the file beside them.
+
+    Raises ConfigError if the results or the votes cannot be read.
+    """
     # Late: numpy and scipy take long to import.
     from bakeoff.analysis.pair_data import AnalysisConfig
     from bakeoff.analysis.summarize import summarize
@@ -157,10 +163,8 @@ def _draw_prompts(config: Config) -> PromptSample:
     Raises ConfigError if the source cannot be read, the shard is empty, or prompts are clustered
     and the design is sequential.
     """
-    drawn, (shard, shards) = (
-        sample_prompts(config.prompts, config.limit, config.seed),
-        config.shard_index,
-    )
+    drawn = sample_prompts(config.prompts, config.limit, config.seed)
+    shard, shards = config.shard_index
     prompts = drawn.prompts[shard - 1 :: shards]
     if not prompts:
         raise ConfigError(
@@ -182,7 +186,7 @@ def _summarize(
     environment: dict[str, JsonValue],
     usage: tuple[StageUsage, ...],
 ) -> Results:
-    """Return and save the results; return the saved ones if they have the same content."""
+    """Save and return the results; return the saved ones if they have the same inputs."""
     public_config = _masked_config(config)
     with timed("summarise"):
         settings = [_without(public_config, OPERATIONAL_FIELDS), _without(environment, _VOLATILE)]
@@ -215,9 +219,9 @@ def _without(values: Mapping[str, JsonValue], keys: Collection[str]) -> dict[str
 
 async def _serve_voting(config: Config, evidence: Evidence, vote: VotingServer) -> None:
     """Serve the voting page, unless every pair has a vote."""
-    votes, poll = config.out / VOTES, VoteOptions(seed=config.seed)
-    if not all_voted(evidence, votes, poll):
-        await vote(evidence, votes, poll)
+    votes, options = config.out / VOTES, VoteOptions(seed=config.seed)
+    if not all_voted(evidence, votes, options):
+        await vote(evidence, votes, options)
 
 
 def _count_votes(evidence: Evidence, votes: Path) -> Evidence:
@@ -264,7 +268,7 @@ def _run_usage(pipeline: Pipeline, spend_limit: SpendLimit) -> tuple[StageUsage,
 
 
 def _collect_evidence(pipeline: Pipeline, drawn: PromptSample) -> Evidence:
-    """Return all outcomes of the prompts that the schedule included in the end."""
+    """Return the outcomes of all prompts in the final schedule."""
     config, null_pair = pipeline.config, pipeline.plan.null_pair
     null_check = None
     if null_pair:
@@ -295,9 +299,9 @@ def _evidence(
     notes: tuple[str, ...] = (),
     null_check: Evidence | None = None,
 ) -> Evidence:
-    """Return the outcomes of some models, each on its `prompt_ids`.
+    """Return the outcomes of the models in `prompt_ids`, each on its prompts.
 
-    Rows are in the order of the prompts and names, so that equal work gives equal documents.
+    Rows are in the order of prompts and models, so that a resumed run writes the same document.
     """
     config = pipeline.config
     completions: list[ModelCompletion] = []
@@ -337,9 +341,8 @@ def _judgments(pipeline: Pipeline, models: Collection[str]) -> tuple[list[Judgme
                 continue
             verdict = pipeline.verdicts[key]
             if isinstance(verdict, WorkError):
-                # All fields of the key but the judge and the prompt.
                 failure = Failure.of(verdict, "judgment", key.prompt_id, judge)
-                failures.append(failure.for_pair(*key[2:]))
+                failures.append(failure.for_pair(key.first, key.second, key.repeat, key.sample))
             else:
                 judgments.append(pipeline.judgment(key, verdict))
     return judgments, failures

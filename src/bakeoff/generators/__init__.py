@@ -1,1 +1,1 @@
-"""Models that complete prompts: each file is one backend, found through its entry point."""
+"""Backends that complete prompts, found through their entry points, and what they share."""

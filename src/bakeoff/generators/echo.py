@@ -10,7 +10,7 @@ from bakeoff.runtime import PerItem, Traits
 
 
 class Echo(PerItem[Prompt, Completion]):
-    """`echo:TEXT` completes with TEXT, a space, and the last turn; `?words=N` truncates."""
+    """`echo:TEXT` completes with TEXT, a space, and the last turn; `?words=N` truncates it."""
 
     traits = Traits(free=True)
 
@@ -30,6 +30,6 @@ class Echo(PerItem[Prompt, Completion]):
     async def process(self, item: Prompt) -> Completion:
         """Return the completion of a prompt; equal prompts get equal completions."""
         words = f"{self._prefix} {item.messages[-1].content}".split()
-        kept = words[: self._max_words]
-        finish: Finish = "length" if len(kept) < len(words) else "stop"
-        return make_completion(" ".join(kept), finish=finish, tokens=len(kept))
+        output = words[: self._max_words]
+        finish: Finish = "length" if len(output) < len(words) else "stop"
+        return make_completion(" ".join(output), finish=finish, tokens=len(output))

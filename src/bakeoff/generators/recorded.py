@@ -17,8 +17,8 @@ from bakeoff.prompts.rows import Row, format_names, read_rows
 from bakeoff.records import Completion, Finish, Prompt, content_key
 from bakeoff.runtime import PerItem, Traits, to_daemon_thread
 
-# The key under which a prompt finds its row: ("id", prompt id, sample), ("messages", content key of
-# the conversation, sample) or ("prompt", text of the last user turn, sample).
+# Key of a row: ("id", prompt id, sample), ("messages", content key of the conversation, sample) or
+# ("prompt", text of the last user turn, sample).
 RowKey = tuple[str, str, int]
 
 
@@ -31,9 +31,9 @@ class RecordedCompletions(PerItem[Prompt, Completion]):
     """`file:FILE` completes a prompt with its completion in FILE (.jsonl, .json or .csv).
 
     A row has a `completion` (`?column=NAME`: in another column) and identifies its prompt by
-    `prompt_id`, else by `messages`, else by `prompt`, the text of the last user turn. Optional are
-    `finish`, `tokens`, and `sample`, from 0, for several completions of one prompt. Rows whose
-    completion is missing or null are skipped.
+    `prompt_id`, else by `messages`, else by `prompt`, the text of the last user turn. Optional
+    columns are `finish`, `tokens`, and `sample`, the index of a completion among several of one
+    prompt. Rows whose completion is missing or null are skipped.
     """
 
     traits = Traits(free=True)
@@ -69,7 +69,10 @@ class RecordedCompletions(PerItem[Prompt, Completion]):
         self.identity = {"backend": "file", "sha256": digest, "column": self._column}
 
     async def prepare(self) -> None:
-        """Read the file; raise ConfigError if it is unreadable or contradicts itself."""
+        """Read the file.
+
+        Raises ConfigError if it is malformed, or has two different completions of one prompt.
+        """
         async with self._reading:
             self._recordings = self._recordings or await to_daemon_thread(self._read)
 
@@ -120,11 +123,11 @@ class RecordedCompletions(PerItem[Prompt, Completion]):
         completion = make_completion(fields.completion, finish=fields.finish, tokens=fields.tokens)
         return _Recording(row.place, completion), fields.sample
 
-    def _check_same(self, one: _Recording, other: _Recording) -> None:
-        if one.completion != other.completion:
+    def _check_same(self, first: _Recording, second: _Recording) -> None:
+        if first.completion != second.completion:
             raise ConfigError(
-                f"{str(self._path)!r}: {one.place} and {other.place} are different completions of "
-                "one prompt; keep one of them"
+                f"{str(self._path)!r}: {first.place} and {second.place} are different completions "
+                "of one prompt; keep one of them"
             )
 
     def _where(self, place: str) -> str:

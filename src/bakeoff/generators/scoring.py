@@ -1,6 +1,6 @@
-"""Scores of given texts by a server's model: the mean log-probability per token.
+"""Scores of given texts by the model of a server: the mean log-probability per token.
 
-llama.cpp is scored by a grammar that forces the text, vLLM by the log-probabilities of a prompt.
+llama.cpp generates the text, forced by a grammar; vLLM returns the log-probabilities of a prompt.
 """
 
 import math
@@ -53,7 +53,7 @@ def split_last_turn(prompt: Prompt) -> tuple[Prompt, str]:
 
 
 def mean_logprob(logprobs: Sequence[float]) -> float:
-    """Return the mean; raise BackendError if there are none or one is not finite."""
+    """Return the mean. Raises BackendError if the sequence is empty or a value is not finite."""
     if not logprobs or not all(map(math.isfinite, logprobs)):
         raise BackendError("the model gives no log-probability for some of the text")
     return sum(logprobs) / len(logprobs)
@@ -63,7 +63,7 @@ def mean_logprob(logprobs: Sequence[float]) -> float:
 
 
 def parse_tokens(reply: object) -> list[TextToken]:
-    """Return the tokens of a reply of llama.cpp's `/tokenize`; raise BackendError if malformed."""
+    """Return the tokens in a reply of llama.cpp's `/tokenize`. Raises BackendError if malformed."""
     try:
         tokens = _Tokens.model_validate(reply).tokens
     except ValidationError:
@@ -75,12 +75,12 @@ def parse_tokens(reply: object) -> list[TextToken]:
 
 
 def forcing_grammar(text: str, tokens: Sequence[TextToken]) -> str:
-    """Return a GBNF grammar that accepts only `text`, written with `tokens`.
+    """Return a GBNF grammar that accepts only `text`, as the sequence `tokens`.
 
-    Other tokenizations of the text are excluded, because the model would not generate them. Tokens
-    that hold a part of a character cannot stand in a grammar: they are replaced by their text, and
-    so are all tokens if together they do not spell the text. Raises BackendError for a text with a
-    null character.
+    Other tokenizations of the text are excluded, because the model would not generate them. A
+    grammar cannot contain tokens with a part of a character: it has the text of adjacent ones
+    instead, and the whole text if the tokens do not concatenate to it. Raises BackendError for a
+    text with a null character.
     """
     if "\0" in text:
         raise BackendError("llama.cpp cannot weigh a text with a null character")
@@ -141,11 +141,11 @@ async def score_by_prompt_logprobs(
 ) -> float:
     """Return the mean log-probability of the last turn's tokens, by two requests to vLLM.
 
-    Each request generates one token. `prompt_logprobs` (vLLM from 0.15) has an entry per prompt
-    token: None for the first, else `{token: {"logprob": ...}}` with the prompt's own token first.
-    The last turn begins where the prompt without it ends, at the start of the model's turn; text
-    that a chat template inserts there, like an empty thinking block, is scored too. Raises
-    BackendError if the server does not return log-probabilities.
+    Each request generates one token. `prompt_logprobs` (as in vLLM after 0.15) has an entry per
+    prompt token: None for the first, else `{token: {"logprob": ...}}` with the prompt's own token
+    first. The scored tokens are those after the prompt without its last turn, which the second
+    request counts; text that a chat template inserts there, like an empty thinking block, is
+    scored too. Raises BackendError if the server does not return log-probabilities.
     """
     context, text = split_last_turn(prompt)
     if not text:

@@ -1,7 +1,7 @@
 """A server as a subprocess: start it, wait until it is ready, read the end of its log, stop it.
 
 `watchdog.py` runs between this process and the server, and ends the server and all its descendants
-when this process ends, in whatever way.
+when this process exits, even by SIGKILL.
 """
 
 import asyncio
@@ -19,14 +19,17 @@ from bakeoff.runtime import sleep_or_stop
 
 _POLL_SECONDS = 0.1  # between two readiness checks
 _WATCHDOG_SECONDS = 10.0  # for the watchdog to exit, after the grace period of its server
+# From the exit of a command to that of its watchdog, which first ends the command's descendants:
+# as long as these may take, and a second of slack.
+_CLEANUP_SECONDS = watchdog.POLL_SECONDS + 2 * watchdog.CLEANUP_SECONDS + 1.0
 _TAIL_BYTES = 1 << 16  # of the log that `last_lines` reads
 
 
 class ServerProcess:
-    """A command that runs until `stop()`, or until this process ends.
+    """A command that runs until `stop()`, or until this process exits.
 
-    The command starts at once. Its output is appended to `log`, which only this user can read;
-    ConfigError where the log cannot be written. `grace` is the seconds between SIGTERM and SIGKILL.
+    The command starts at once. Its output is appended to `log`, which only this user can read.
+    `grace` is the seconds from SIGTERM to SIGKILL. Raises ConfigError if the log cannot be written.
     """
 
     def __init__(
@@ -54,14 +57,14 @@ class ServerProcess:
 
     @property
     def returncode(self) -> int | None:
-        """The exit code of the command; None while it runs."""
+        """The exit code of the command; None until it and its descendants have exited."""
         return self._watchdog.poll()
 
     async def wait_ready(self, is_ready: Callable[[], Awaitable[bool]], seconds: float) -> bool:
-        """Wait until `is_ready` returns true.
+        """Wait until `is_ready` returns true, and return True.
 
-        False where the process exits first, or after `seconds`. StoppedError where the run
-        is stopped meanwhile: loading a model takes minutes.
+        Returns False if the process exits first, or after `seconds`. Raises StoppedError if the run
+        is stopped, as loading a model takes minutes.
         """
         try:
             async with asyncio.timeout(seconds):
@@ -74,18 +77,23 @@ class ServerProcess:
         return False
 
     async def wait_exit(self, seconds: float) -> bool:
-        """Wait until the process and its descendants have exited; false after `seconds`."""
-        return not await self.wait_ready(_never, seconds) and self.returncode is not None
+        """Return whether the command exits within `seconds`; waits for its descendants, too.
+
+        A command that does not exit is waited for 5 seconds longer: only the exit of the watchdog
+        can be observed. Raises StoppedError if the run is stopped.
+        """
+        await self.wait_ready(_never, seconds + _CLEANUP_SECONDS)
+        return self.returncode is not None
 
     def last_lines(self, count: int) -> list[str]:
-        """The last `count` lines of its log that are not empty, oldest first."""
+        """Return the last `count` lines of the log that are not empty, oldest first."""
         with self.log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             text = file.read().decode(errors="replace")
         return list(deque((line.rstrip() for line in text.splitlines() if line.strip()), count))
 
     async def stop(self) -> None:
-        """Terminate the process and all its descendants, and wait until they are gone."""
+        """Terminate the command and all its descendants, and wait until they have exited."""
         assert self._watchdog.stdin is not None  # noqa: S101 - for mypy: it is a pipe
         self._watchdog.stdin.close()
         with suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""Split a reply into what the model thought and what it answered."""
+"""Split a reply into thinking and answer, and build a Completion from it."""
 
 import math
 import re
@@ -18,11 +18,12 @@ _MAX_ROUNDS = 20  # a limit on nesting, against pathological input
 
 
 def split_thinking(raw: str) -> tuple[str, str | None]:
-    """Return the answer of a reply, and its thinking; None without any.
+    """Return the answer of a reply, and its thinking, None if it has none.
 
-    Removes closed blocks of `<think>`, `<thinking>` and `<reasoning>`; an unclosed block to the end
-    (the model was cut off while thinking); and everything up to an orphan closing tag (the chat
-    template opened the block). Unwraps an `<answer>` around the rest. Takes linear time.
+    Thinking is the text in closed `<think>`, `<thinking>` and `<reasoning>` blocks, the text after
+    an opening tag without a closing one (the reply was truncated), and the text before a closing
+    tag without an opening one (which the chat template wrote). `<answer>` tags around the rest are
+    removed. Takes linear time.
     """
     text, thoughts = raw.strip(), list[str]()
     # Repeated: text behind a removed block or inside an answer may be a block itself.
@@ -43,7 +44,7 @@ def split_thinking(raw: str) -> tuple[str, str | None]:
 
 
 def _remove_blocks(text: str) -> tuple[str, list[str]]:
-    """Return the text without its closed blocks, and the texts of those.
+    """Return the text without its closed blocks, and the text in each block.
 
     Scans the text once, and once more for each kind of tag that is never closed.
     """
@@ -66,7 +67,7 @@ def _remove_blocks(text: str) -> tuple[str, list[str]]:
 
 
 def _ascii_lower(text: str) -> str:
-    """Lower the ASCII letters only: `str.lower` can change the length of others."""
+    """Lower the ASCII letters only: `str.lower` changes the length of some other letters."""
     return "".join(char.lower() if char.isascii() else char for char in text)
 
 
@@ -76,24 +77,25 @@ def make_completion(
     finish: Finish = "unknown",
     tokens: int | None = None,
     thinking: str | None = None,
-    top: dict[str, float] | None = None,
+    top_logprobs: dict[str, float] | None = None,
 ) -> Completion:
-    """Build a Completion from a model's reply.
+    """Return a Completion of a model's reply.
 
-    `thinking` is what an API returned beside the reply; it takes precedence over thinking in tags.
-    `top` are log-probabilities by token; those that are not finite are left out.
+    `thinking` is the thinking that an API returned separately; it takes precedence over thinking in
+    tags. Log-probabilities that are not finite are left out.
     """
     raw = _encodable(raw)
     text, thought = split_thinking(raw)
-    if top is not None:  # JSON has no -inf, the log-probability of an impossible token
-        top = {_encodable(token): p for token, p in top.items() if math.isfinite(p)}
+    if top_logprobs is not None:  # JSON has no -inf, the log-probability of an impossible token
+        finite = {token: p for token, p in top_logprobs.items() if math.isfinite(p)}
+        top_logprobs = {_encodable(token): p for token, p in finite.items()}
     return Completion(
         text=text,
         thinking=_encodable(thinking) if thinking else thought,
         finish=finish,
         tokens=tokens,
         raw=None if raw == text else raw,
-        top_logprobs=top,
+        top_logprobs=top_logprobs,
     )
 
 

@@ -1,8 +1,9 @@
-"""Runs a command, and ends it with all its descendants when the parent process ends.
+"""Runs a command, and ends it and all its descendants when the parent process exits.
 
 A script (`python watchdog.py GRACE COMMAND...`) that needs the standard library only. Its standard
-input is a pipe that the parent holds open and never writes to: the end of the pipe is the end of
-the parent, even by SIGKILL. Its exit code is the command's, or 128 plus the signal's number.
+input is a pipe that the parent holds open and never writes to: the pipe is closed when the parent
+exits, even by SIGKILL. Its exit code is the command's, or 128 plus the number of the signal that
+killed the command.
 """
 
 import ctypes
@@ -18,14 +19,14 @@ from types import FrameType
 
 _LINUX = sys.platform == "linux"
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36  # of prctl(2)
-_POLL_SECONDS = 0.2
-_CLEANUP_SECONDS = 2.0  # for the server's descendants to exit, after each signal
+POLL_SECONDS = 0.2
+CLEANUP_SECONDS = 2.0  # for the server's descendants to exit, after each of two signals
 
 
 def main(grace: float, command: list[str]) -> int:
-    """Run `command` while the parent runs; `grace` is the seconds from SIGTERM to SIGKILL.
+    """Run `command` until it exits or the parent does; return the exit code of the watchdog.
 
-    Returns the exit code.
+    `grace` is the seconds from SIGTERM to SIGKILL.
     """
     parent = os.getppid()
     # Handlers, not SIG_IGN: the command would inherit that, and SIGTERM could not end it.
@@ -38,8 +39,8 @@ def main(grace: float, command: list[str]) -> int:
     )
     try:
         while server.poll() is None and os.getppid() == parent:
-            if select.select([sys.stdin], [], [], _POLL_SECONDS)[0]:
-                break  # the end of the pipe
+            if select.select([sys.stdin], [], [], POLL_SECONDS)[0]:
+                break  # the pipe is closed
     finally:
         _stop(server, grace)
     return server.returncode if server.returncode >= 0 else 128 - server.returncode
@@ -59,7 +60,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def _stop(server: "subprocess.Popen[bytes]", grace: float) -> None:
-    """Terminate the server, then its descendants; kill what does not exit."""
+    """Terminate the server, then its descendants; kill those that do not exit."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     server.terminate()
@@ -77,14 +78,14 @@ def _stop(server: "subprocess.Popen[bytes]", grace: float) -> None:
         os.killpg(server.pid, signal.SIGKILL)
     while children := _children():
         _kill(children)
-        time.sleep(_POLL_SECONDS / 10)
+        time.sleep(POLL_SECONDS / 10)
 
 
 def _wait_for_children() -> None:
-    """Wait until no child is left, at most `_CLEANUP_SECONDS`."""
-    end = time.monotonic() + _CLEANUP_SECONDS
+    """Wait until no child is left, for at most `CLEANUP_SECONDS`."""
+    end = time.monotonic() + CLEANUP_SECONDS
     while _children() and time.monotonic() < end:
-        time.sleep(_POLL_SECONDS / 10)
+        time.sleep(POLL_SECONDS / 10)
 
 
 def _kill(children: list[int]) -> None:
@@ -102,7 +103,7 @@ def _ignores_sigterm(child: int) -> bool:
 
 
 def _children() -> list[int]:
-    """Process ids of this process's children: the server's orphans, after it has exited."""
+    """Return the process ids of this process's children: the server, and orphans of it."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             continue

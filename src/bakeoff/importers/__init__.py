@@ -1,1 +1,1 @@
-"""Importers of evaluations made by other tools: one module per file format, read by `reader`."""
+"""Importers of evaluations by other tools: `reader`, and a module for each file format."""

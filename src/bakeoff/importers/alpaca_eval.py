@@ -14,12 +14,15 @@ _TOLERANCE = 1e-3  # files round the preference
 
 
 def recognizes(document: Document) -> bool:
-    """Return whether the rows compare two generators."""
+    """Return whether the rows have the columns `generator_1` and `generator_2`."""
     return has_columns(document.rows, "generator_1", "generator_2")
 
 
 def read_into(document: Document, builder: EvidenceBuilder) -> None:
-    """Add each row as a judgment of generator_2 (model under test) and generator_1 (baseline)."""
+    """Add each row as a judgment of generator_2 (model under test) and generator_1 (baseline).
+
+    Raises ConfigError if a row does not name both.
+    """
     recorded = [has_columns(document.rows, column) for column in ("output_2", "output_1")]
     for number, (place, row) in enumerate(document.rows, 1):
         location = document.location(place)
@@ -41,7 +44,7 @@ def read_into(document: Document, builder: EvidenceBuilder) -> None:
 
 
 def _preference(value: JsonValue) -> float | ParseFailure:
-    """Return the probability that output_2 is better; a preference of 0 is a tie, like 1.5."""
+    """Return the probability that output_2 is better; preferences of 0 and 1.5 are ties."""
     number = labels.parse_number("preference", value, 0, 2)
     if isinstance(number, ParseFailure):
         return number
@@ -68,7 +71,7 @@ def _shown_first(preference: float | ParseFailure, row: dict[str, JsonValue]) ->
 
 
 def _first_token_probabilities(row: dict[str, JsonValue]) -> Mapping[str, float]:
-    """Return token -> probability, from `top_logprobs` or a raw OpenAI completion."""
+    """Return the probabilities by token, from `top_logprobs` or a raw OpenAI completion."""
     tops = row.get("top_logprobs")
     if tops is None:
         tops = _get_path(row, "raw_completion", "logprobs", "content", 0, "top_logprobs")

@@ -8,19 +8,22 @@ from bakeoff.importers.documents import Document, has_columns
 from bakeoff.importers.labels import ParseFailure
 from bakeoff.records import Verdict
 
-BASELINE = "gpt-4-0314"  # of every v0.1 file, which does not name it
+BASELINE = "gpt-4-0314"  # of all v0.1 files, which do not name it
 
 # Preference for the model shown as A.
 _SCORES = {"a>>b": 1.0, "a>b": 1.0, "a=b": 0.5, "b=a": 0.5, "b>a": 0.0, "b>>a": 0.0}
 
 
 def recognizes(document: Document) -> bool:
-    """Return whether the rows hold games."""
+    """Return whether the rows have the column `games`."""
     return has_columns(document.rows, "games")
 
 
 def read_into(document: Document, builder: EvidenceBuilder) -> None:
-    """Add each game as a judgment; A is the baseline in the first game, the model in the second."""
+    """Add each game as a judgment; A is the baseline in the first game, the model in the second.
+
+    Raises ConfigError if a row has no model.
+    """
     builder.add_note(
         "Arena-Hard judgments hold no prompts and no completions: a prompt is 'question ID'."
     )

@@ -1,10 +1,10 @@
-"""Builds one Evidence from the rows of any number of evaluation files."""
+"""Builds one Evidence from the rows of several evaluation files."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from heapq import merge
 from itertools import count
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 from pydantic import JsonValue
 
@@ -16,16 +16,14 @@ from bakeoff.records import (
     Failure,
     Judgment,
     ModelCompletion,
-    Presented,
+    Presentation,
     Prompt,
     Verdict,
 )
 
-# Which output of a pair the judge saw first: `unknown` if the file does not record it, `apart` if
-# each output was scored separately.
-ShownFirst = Literal["a", "b", "unknown", "apart"]
-
-R = TypeVar("R", bound=Judgment | Failure)
+# The output of a pair that the judge saw first: `unknown` if the file does not record it,
+# `pointwise` if each output was scored separately.
+ShownFirst = Literal["a", "b", "unknown", "pointwise"]
 
 
 class ModelOutput(NamedTuple):
@@ -44,7 +42,7 @@ class ComparedPair(NamedTuple):
     model_a: str
     model_b: str
     sample: int
-    """Which completions of these models, counted from 0."""
+    """Index of the completions of these models, from 0."""
 
 
 class PointwiseScore(NamedTuple):
@@ -58,14 +56,14 @@ class PointwiseScore(NamedTuple):
 
 
 class RepeatKey(NamedTuple):
-    """Identifies a judgment: those with equal keys are repeats of each other."""
+    """The key of a judgment; judgments with equal keys are repeats of each other."""
 
     prompt_id: str
     judge: str
     first: str
     second: str
     sample: int
-    presented: Presented = "recorded"
+    presented: Presentation = "recorded"
 
 
 class EvidenceBuilder:
@@ -79,7 +77,7 @@ class EvidenceBuilder:
         self._models: dict[str, None] = {}
         self._prompts: dict[str, Prompt] = {}
         self._prompt_ids: dict[str, str] = {}  # id in the current file -> id in the evidence
-        self._file_keys: set[RepeatKey] = set()  # of the current file, with sample 0
+        self._file_keys: set[RepeatKey] = set()  # keys in the current file, with sample 0
         self._same_file_repeats = 0
         self._completions: dict[tuple[str, str, int], Completion] = {}  # prompt, model, sample
         self._samples_of_text: dict[tuple[str, str, str], list[int]] = defaultdict(list)
@@ -105,24 +103,27 @@ class EvidenceBuilder:
         self._notes[text] = None
 
     def add_origin(self, name: str, origin: str) -> None:
-        """Set the backend and target behind the name of a model or judge; the first call wins."""
+        """Set `backend:target` of the model or judge `name`, unless it has been set before."""
         self._origins.setdefault(name, origin)
 
     def add_design(self, design: Design) -> None:
-        """Add the design of one file: `anytime` holds for all files if it holds for one."""
+        """Add the design of one file.
+
+        The evidence is sequential if any file is, and has a baseline if it is that of all files.
+        """
         self._designs.append(design)
 
     def add_model(self, name: str) -> None:
-        """Add a model: models are compared in the order in which they are added."""
+        """Add a model; models are compared in the order in which they were added."""
         self._models[name] = None
 
     @property
     def models(self) -> set[str]:
-        """All models, including those that only have pointwise scores."""
+        """The names of all models, including those with pointwise scores only."""
         return {*self._models, *(score.output.model for score in self.scores)}
 
     def default_prompt(self, row_number: int) -> str:
-        """Return the id and text of a prompt that the file does not hold."""
+        """Return a text, which is also the id, for the prompt of a row without one."""
         name = f"row {row_number}"
         return name if self._file_count < 2 else f"{name} of file {self._file_count}"
 
@@ -136,8 +137,8 @@ class EvidenceBuilder:
     def add_prompt(self, prompt: Prompt) -> str:
         """Add a prompt and return its id in the evidence.
 
-        It is the id in the file, unless an earlier file uses that id for another text. Tags of
-        equal prompts are merged, and a placeholder takes the text once one is known.
+        That is its id in the file, unless an earlier file uses it for another text. Tags of equal
+        prompts are merged. A placeholder is replaced by a prompt with a text and the same id.
         """
         if prompt.id not in self._prompt_ids:
             self._prompt_ids[prompt.id] = self._free_prompt_id(prompt)
@@ -147,12 +148,12 @@ class EvidenceBuilder:
             self.add_note(
                 "Some prompt ids stand beside several texts of one file: the first one counts."
             )
-        learned = is_placeholder(known) and not is_placeholder(prompt)
+        has_new_text = is_placeholder(known) and not is_placeholder(prompt)
         more_tags = [tag for tag in prompt.tags if tag not in known.tags]
-        if prompt_id not in self._prompts or learned or more_tags:
+        if prompt_id not in self._prompts or has_new_text or more_tags:
             self._prompts[prompt_id] = Prompt(
                 id=prompt_id,
-                messages=prompt.messages if learned else known.messages,
+                messages=prompt.messages if has_new_text else known.messages,
                 tags=(*known.tags, *more_tags),
                 reference=known.reference,
                 criteria=known.criteria,
@@ -172,9 +173,9 @@ class EvidenceBuilder:
         return prompt_id
 
     def add_completions(self, prompt_id: str, completions: Mapping[str, Completion]) -> int:
-        """Add completions of one prompt by model, and return their common sample.
+        """Add the completions of one prompt by several models, and return their sample index.
 
-        It is the lowest one in which each of these models has the same text or none so far.
+        It is the lowest index at which each of these models has the same text or none so far.
         """
         if not completions:
             return 0
@@ -186,7 +187,7 @@ class EvidenceBuilder:
             known = {m: self._completions.get((prompt_id, m, sample)) for m in texts}
             return all(old is None or _full_text(old) == texts[m] for m, old in known.items())
 
-        # Only the options of the most constrained model: a prompt may have thousands of samples.
+        # Tries the samples of the most constrained model: a prompt may have thousands of samples.
         model = min(texts, key=lambda m: len(same[m]) - self._model_sample_counts[prompt_id, m])
         samples = range(self._first_free[prompt_id, model], sample_count)
         free = (n for n in samples if (prompt_id, model, n) not in self._completions)
@@ -202,14 +203,18 @@ class EvidenceBuilder:
         return sample
 
     def add_pair(self, prompt_id: str, a: ModelOutput, b: ModelOutput) -> ComparedPair:
-        """Add two models' outputs on a prompt; a model paired with itself becomes `NAME (2)`."""
+        """Add the outputs of two models on a prompt.
+
+        If both are by the same model, the second one is named `NAME (2)`. An output that is no text
+        is added as a failed completion.
+        """
         if a.model == b.model:
             b = b._replace(model=f"{a.model} (2)")
         completions = {}
         for output in (a, b):
             self.add_model(output.model)
             if output.recorded and isinstance(output.completion, str):
-                # As the judge saw it, with any reasoning in it.
+                # With any reasoning in it, as the judge saw it.
                 completions[output.model] = Completion(text=output.completion)
             elif output.recorded:
                 missing = output.completion is None
@@ -233,13 +238,13 @@ class EvidenceBuilder:
         verdict: Verdict | ParseFailure,
         shown_first: ShownFirst = "unknown",
     ) -> None:
-        """Add a judge's verdict on model_a and model_b, in this order."""
+        """Add a verdict on model_a and model_b, in this order, or its failure."""
         first, second = pair.model_a, pair.model_b
         if shown_first == "b":
             first, second = second, first
             verdict = verdict.swapped() if isinstance(verdict, Verdict) else verdict
-        presented: Presented = "recorded"
-        if shown_first == "unknown" or shown_first == "apart":
+        presented: Presentation = "recorded"
+        if shown_first == "unknown" or shown_first == "pointwise":
             presented = shown_first
         key = RepeatKey(pair.prompt_id, judge, first, second, pair.sample, presented)
         key_of_prompt = key._replace(sample=0)
@@ -272,10 +277,10 @@ class EvidenceBuilder:
     def add_outcome(
         self, key: RepeatKey, outcome: Judgment | Failure, *, keep_repeat: bool = False
     ) -> None:
-        """Add an outcome under the next free repeat of its key.
+        """Add an outcome with the next free repeat index of its key.
 
-        With `keep_repeat` it keeps its own repeat if that is free, and an equal outcome under the
-        same repeat is dropped as a duplicate.
+        With `keep_repeat`, the outcome keeps its own repeat index if that is free; a duplicate, an
+        equal outcome with the same index, is dropped.
         """
         self.outcome_count += 1
         repeats = self._outcomes[key]
@@ -283,7 +288,7 @@ class EvidenceBuilder:
             return
         if not keep_repeat or outcome.repeat in repeats:
             free = next(n for n in count(len(repeats)) if n not in repeats)
-            outcome = with_ids(outcome, outcome.prompt_id, outcome.sample, free)
+            outcome = outcome.with_ids(outcome.prompt_id, outcome.sample, free)
         repeats[outcome.repeat] = outcome
         if isinstance(outcome, Judgment):
             self._judgments.append(outcome)
@@ -295,7 +300,7 @@ class EvidenceBuilder:
         self._completion_failures[failure] = None
 
     def add_score(self, score: PointwiseScore) -> None:
-        """Add the score of one output, for `pointwise.pair_scores` to compare after all files."""
+        """Add the score of one output; `pointwise.pair_scores` compares scores after all files."""
         self.outcome_count += 1
         self.scores.append(score)
 
@@ -325,12 +330,6 @@ class EvidenceBuilder:
             ),
             notes=tuple(self._notes),
         )
-
-
-def with_ids(record: R, prompt_id: str, sample: int, repeat: int) -> R:
-    """Return a copy of the record with these fields."""
-    fields = {**dict(record), "prompt_id": prompt_id, "sample": sample, "repeat": repeat}
-    return type(record)(**fields)
 
 
 def _same_text(prompt: Prompt, other: Prompt) -> bool:

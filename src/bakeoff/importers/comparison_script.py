@@ -1,4 +1,4 @@
-"""Importer of the JSON that two-model comparison scripts such as the guide's write."""
+"""Importer of the JSON of two-model comparison scripts, such as that of the guide."""
 
 from pydantic import JsonValue
 
@@ -21,9 +21,10 @@ def recognizes(document: Document) -> bool:
 
 
 def read_into(document: Document, builder: EvidenceBuilder) -> None:
-    """Add each row of `results` as a judgment in which the first model was shown first, as A.
+    """Add each row of `results` as a judgment; the first model was shown first, as A.
 
-    If a row has `swapped: true`, the second model was shown first, and A and B are the positions.
+    In a row with `swapped: true`, the second model was shown first, and A is the second model. The
+    order is unknown if `swapped` is not a boolean. Raises ConfigError if `results` is not a list.
     """
     rows = document.rows_at("results")
     names = [

@@ -1,7 +1,7 @@
 """Reads evaluation files: JSON, JSON lines or CSV, also gzipped.
 
-A file that cannot be read is a ConfigError whose one line names the file and a remedy. At most
-`MAX_UNPACKED` bytes of a gzipped file are decompressed.
+Errors are ConfigErrors of one line, which name the file and a remedy. At most `MAX_UNPACKED` bytes
+of a gzipped file are decompressed.
 """
 
 import io
@@ -17,9 +17,9 @@ from pydantic import JsonValue
 from bakeoff.errors import ConfigError
 from bakeoff.prompts.rows import MAX_FILE_SIZE, Row, csv_rows, format_size, json_value, read_file
 
-MAX_UNPACKED = 256 << 20  # bytes: a small gzipped file can hold any amount
+MAX_UNPACKED = 256 << 20  # bytes: a small gzipped file may expand to any size
 
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # if unpaired, it cannot be written as UTF-8
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # an unpaired one cannot be written as UTF-8
 _JSON_TYPES: dict[type, str] = {
     dict: "an object",
     list: "a list",
@@ -40,7 +40,7 @@ class Document(NamedTuple):
     """The objects of a JSON list, JSON lines or a CSV; of a single object, that object."""
 
     def location(self, place: str = "") -> str:
-        """Return the file and a place in it, for messages."""
+        """Return the quoted file name and a place in the file, for a message."""
         return f"{str(self.path)!r}, {place}" if place else repr(str(self.path))
 
     def columns(self) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ class Document(NamedTuple):
         return tuple(dict.fromkeys(column for row in self.rows for column in row.values))
 
     def rows_at(self, key: str) -> tuple[Row, ...]:
-        """Return the list of objects under a key of `top`; ConfigError if it is not one."""
+        """Return the objects of the list at a key of `top`. Raises ConfigError if it is none."""
         value = self.top.get(key)
         if not isinstance(value, list):
             raise ConfigError(
@@ -62,19 +62,19 @@ def has_columns(rows: Iterable[Row], *columns: str) -> bool:
     return any(all(column in row.values for column in columns) for row in rows)
 
 
-def format_names(names: Iterable[str]) -> str:
-    """Return the first twelve distinct names, quoted, for messages; `none` if there are none."""
+def quote_names(names: Iterable[str]) -> str:
+    """Return up to twelve distinct names, quoted, for a message; `none` without names."""
     distinct = list(dict.fromkeys(names))
     return ", ".join(map(repr, distinct[:12])) + (", ..." if len(distinct) > 12 else "") or "none"
 
 
 def json_type(value: JsonValue) -> str:
-    """Return the JSON type of a value with its article, for messages."""
+    """Return the JSON type of a value with an article, for a message; `null` for None."""
     return _JSON_TYPES.get(type(value), "null")
 
 
 def open_document(path: Path) -> Document:
-    """Read a file; ConfigError if it is not JSON, JSON lines or CSV, or holds no rows."""
+    """Read a file. Raises ConfigError if it is not JSON, JSON lines or CSV, or has no rows."""
     text = _read_text(path)
     location = repr(str(path))
     if not text.strip():
@@ -119,7 +119,7 @@ def _read_text(path: Path) -> str:
 
 
 def _decompress(data: bytes, location: str) -> bytes:
-    """Return the contents of all gzip members; ConfigError above `MAX_UNPACKED` bytes."""
+    """Return the contents of all gzip members. Raises ConfigError above `MAX_UNPACKED` bytes."""
     chunks: list[bytes] = []
     remaining = MAX_UNPACKED
     while data:
@@ -133,7 +133,7 @@ def _decompress(data: bytes, location: str) -> bytes:
             )
         if not member.eof:
             raise EOFError("it is cut short")
-        data = member.unused_data.lstrip(b"\0")  # some writers pad to a block
+        data = member.unused_data.lstrip(b"\0")  # some writers pad the file with zeros
     return b"".join(chunks)
 
 

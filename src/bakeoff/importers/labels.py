@@ -1,6 +1,6 @@
-"""Parsing of field values: winners, numbers, scores, prompts, names and tags.
+"""Parses field values: winners, numbers, scores, prompts, names and tags.
 
-A value that cannot be parsed is returned as a `ParseFailure`, and is never counted as a tie.
+The result for a label that cannot be parsed is a `ParseFailure`; it is never counted as a tie.
 """
 
 import json
@@ -22,23 +22,23 @@ _value_repr = reprlib.Repr()  # bounded for values of any depth
 _value_repr.maxstring = _value_repr.maxother = _value_repr.maxlong = _RAW_LENGTH
 _value_repr.maxlist = _value_repr.maxdict = 20
 
-# Normalized label -> probability that the first of two is better; None if it could mean both.
+# Normalized label -> probability that the first of two is better; None if it is ambiguous.
 LabelMeanings = Mapping[str, float | None]
 
 
 class ParseFailure(NamedTuple):
-    """A value that is not a valid label."""
+    """The failure to parse a value; becomes a `Failure` of the judgment."""
 
     kind: str
-    """missing, boolean, not a number, or unreadable."""
+    """`missing`, `boolean`, `not a number` or `unreadable`."""
     message: str
-    """The problem in words; it names the column."""
+    """The problem, with the name of the column."""
     raw: str
     """The value as text, at most 200 characters."""
 
 
 def parse_failure(column: str, value: JsonValue) -> ParseFailure:
-    """Return the failure of a value that is not a valid label."""
+    """Return the failure to parse a value of the column."""
     raw = _value_repr.repr(value)[:_RAW_LENGTH]
     folded = value.strip().casefold() if isinstance(value, str) else None
     if value is None or folded == "":
@@ -53,8 +53,8 @@ def parse_failure(column: str, value: JsonValue) -> ParseFailure:
 def parse_number(
     column: str, value: JsonValue, low: float = -math.inf, high: float = math.inf
 ) -> float | ParseFailure:
-    """Return the finite number in [low, high] that the value is or that its text spells."""
-    # Python's float() also reads 1_0 and non-ASCII digits, which no tool writes.
+    """Return a number, or a text with a number, as a finite float in [low, high]."""
+    # float() also accepts underscores and non-ASCII digits, which no tool writes.
     if isinstance(value, str) and value.isascii() and "_" not in value:
         text: str | float = value
     elif isinstance(value, int | float) and not isinstance(value, bool):
@@ -72,7 +72,7 @@ def parse_number(
 def label_meanings(
     first: Iterable[str], second: Iterable[str], ties: Iterable[str] = ()
 ) -> LabelMeanings:
-    """Return the meaning of every label, case-insensitively; None for a label in two groups."""
+    """Return the preference of each label, normalized; None for a label in more than one group."""
     meanings: dict[str, float | None] = {}
     for labels, preference in ((first, 1.0), (second, 0.0), (ties, 0.5)):
         for label in {label.strip().casefold() for label in labels}:
@@ -91,7 +91,7 @@ def normalize_label(value: JsonValue) -> str | None:
 
 
 def parse_winner(column: str, value: JsonValue, meanings: LabelMeanings) -> float | ParseFailure:
-    """Return the preference that a winner label stands for: 1, 0 or 0.5."""
+    """Return the preference for the first of two that a winner's label means: 1, 0 or 0.5."""
     label = normalize_label(value)
     preference = None if label is None else meanings.get(label)
     return parse_failure(column, value) if preference is None else preference
@@ -100,7 +100,7 @@ def parse_winner(column: str, value: JsonValue, meanings: LabelMeanings) -> floa
 def parse_scores(
     columns: tuple[str, str], values: tuple[JsonValue, JsonValue]
 ) -> Scores | ParseFailure | None:
-    """Return two scores from 0 to 10; None if one is missing, since scores are optional."""
+    """Return two scores from 0 to 10; None if one is missing."""
     parsed = [parse_number(c, value, 0, 10) for c, value in zip(columns, values, strict=True)]
     failures = [score for score in parsed if isinstance(score, ParseFailure)]
     for failure in failures:
@@ -132,10 +132,10 @@ def preference_from_scores(scores: Scores) -> float:
 def parse_prompt(
     value: JsonValue, *, default: str, prompt_id: str = "", tags: tuple[str, ...] = ()
 ) -> Prompt:
-    """Return the prompt in a value: a text, or a list of messages.
+    """Return the prompt in a value, which is a text or a list of messages.
 
-    The text of an empty value is `question ID` (see `is_placeholder`), or `default` if it has no
-    id. A value of any other type is written as JSON.
+    For an empty value, the text is `question ID` (see `is_placeholder`), or `default` without an
+    id, which then is the id too. A value of another type is used as JSON.
     """
     if isinstance(value, list):
         try:
@@ -150,7 +150,7 @@ def parse_prompt(
 
 
 def is_placeholder(prompt: Prompt) -> bool:
-    """Return whether only the id of the prompt is known, so that `parse_prompt` made its text."""
+    """Return whether the text of the prompt is made of its id, since the file does not hold it."""
     return prompt.messages[0].content == f"question {prompt.id}"
 
 
@@ -164,7 +164,7 @@ def label_text(value: JsonValue) -> str:
 
 
 def parse_model_name(value: JsonValue, column: str, location: str) -> str:
-    """Return the name of a model; ConfigError if it is blank or not text."""
+    """Return the name of a model. Raises ConfigError if it is blank, or no text or number."""
     if name := label_text(value):
         return name
     problem = "blank" if isinstance(value, str) else json_type(value)
@@ -172,6 +172,6 @@ def parse_model_name(value: JsonValue, column: str, location: str) -> str:
 
 
 def parse_tags(value: JsonValue) -> tuple[str, ...]:
-    """Return the distinct tags in a list, or in a text separated by commas."""
+    """Return the distinct tags of a list, or of a text with commas between tags."""
     parts = value if isinstance(value, list) else label_text(value).split(",")
     return tuple(dict.fromkeys(tag for part in parts if (tag := label_text(part))))

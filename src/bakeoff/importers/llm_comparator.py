@@ -11,18 +11,21 @@ from bakeoff.importers.documents import Document, has_columns
 from bakeoff.importers.labels import ParseFailure
 from bakeoff.records import Verdict
 
-DEFAULT_JUDGE = "raters"
-_TIE_THRESHOLD = 0.25  # of the LLM Comparator itself: a smaller absolute score is a tie
+DEFAULT_JUDGE = "raters"  # name of the judge if the file names no raters
+_TIE_THRESHOLD = 0.25  # of the LLM Comparator: up to this absolute score, a rating is a tie
 _OUTPUTS = ("output_text_a", "output_text_b")
 
 
 def recognizes(document: Document) -> bool:
-    """Return whether the document is an object with models and examples."""
+    """Return whether the document is an object with `models` and `examples`."""
     return "models" in document.top and "examples" in document.top
 
 
 def read_into(document: Document, builder: EvidenceBuilder) -> None:
-    """Add each rater's score of an example as a judgment, else the example's own score."""
+    """Add the scores of the raters of each example as judgments, else the score of the example.
+
+    Raises ConfigError if the file does not name two models.
+    """
     models = document.rows_at("models")
     if len(models) != 2:
         raise ConfigError(

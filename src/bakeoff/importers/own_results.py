@@ -1,4 +1,4 @@
-"""Importer of bakeoff's own results.json, of which it reads no summary but models and notes."""
+"""Importer of bakeoff's own results.json; of its summary, only models and notes are read."""
 
 from collections import defaultdict
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from bakeoff.config import origins, parse_fields
 from bakeoff.errors import ConfigError, one_line
-from bakeoff.importers.builder import EvidenceBuilder, RepeatKey, with_ids
+from bakeoff.importers.builder import EvidenceBuilder, RepeatKey
 from bakeoff.importers.documents import Document
 from bakeoff.records import SCHEMA, Completion, Design, Failure, Judgment, ModelCompletion, Prompt
 
@@ -49,9 +49,9 @@ def recognizes(document: Document) -> bool:
 
 
 def read_into(document: Document, builder: EvidenceBuilder) -> None:
-    """Add all records; those that an earlier results file holds too are added once.
+    """Add all records, except duplicates of an earlier results file.
 
-    ConfigError if the file has another schema version or an invalid record.
+    Raises ConfigError if the file has another schema or an invalid record.
     """
     schema = document.top.get("schema")
     if schema != SCHEMA:
@@ -75,7 +75,7 @@ def read_into(document: Document, builder: EvidenceBuilder) -> None:
     samples = _add_completions(results.completions, prompt_ids, builder)
     for judgment in results.judgments:
         sample = samples.get((judgment.prompt_id, judgment.sample), judgment.sample)
-        judgment = with_ids(judgment, prompt_ids[judgment.prompt_id], sample, judgment.repeat)
+        judgment = judgment.with_ids(prompt_ids[judgment.prompt_id], sample, judgment.repeat)
         key = RepeatKey(
             judgment.prompt_id,
             judgment.judge,
@@ -87,7 +87,7 @@ def read_into(document: Document, builder: EvidenceBuilder) -> None:
         builder.add_outcome(key, judgment, keep_repeat=True)
     for failure in results.failures:
         prompt_id = prompt_ids[failure.prompt_id]
-        failure = with_ids(failure, prompt_id, failure.sample, failure.repeat)
+        failure = failure.with_ids(prompt_id, failure.sample, failure.repeat)
         if failure.stage == "completion":
             builder.add_completion_failure(failure)
         else:
@@ -110,7 +110,7 @@ def _check_prompt_ids(results: _ResultsFile, prompt_ids: dict[str, str], locatio
 def _add_completions(
     completions: tuple[ModelCompletion, ...], prompt_ids: dict[str, str], builder: EvidenceBuilder
 ) -> dict[tuple[str, int], int]:
-    """Return (prompt id, sample) in the file -> sample in the evidence."""
+    """Return a mapping from (prompt id, sample) in the file to the sample in the evidence."""
     by_sample: dict[tuple[str, int], dict[str, Completion]] = defaultdict(dict)
     for row in completions:
         by_sample[row.prompt_id, row.sample][row.model] = row.completion

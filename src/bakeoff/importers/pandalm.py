@@ -13,7 +13,7 @@ from bakeoff.importers.documents import Document, has_columns
 from bakeoff.importers.labels import label_text, make_verdict, parse_winner
 
 _ANNOTATOR = re.compile(r"annotator\d+")
-_MAX_UNDERSCORES = 40  # in a key: each is a place where it may be split
+_MAX_UNDERSCORES = 40  # in a key, which may be split at each of them
 
 _LABELS = {"1": 1.0, "2": 0.0, "0": 0.5}
 
@@ -21,12 +21,15 @@ ModelNames = tuple[str, str]
 
 
 def recognizes(document: Document) -> bool:
-    """Return whether the rows name two models in one key."""
+    """Return whether the rows have the column `cmp_key`, which names two models."""
     return has_columns(document.rows, "cmp_key")
 
 
 def read_into(document: Document, builder: EvidenceBuilder) -> None:
-    """Add each annotator's label of a row as a judgment; each annotator is a judge."""
+    """Add the label of each annotator in a row as a judgment; each annotator is a judge.
+
+    Raises ConfigError without a column `annotator1`, or if the models of a row are ambiguous.
+    """
     rows = document.rows
     judges = [column for column in document.columns() if _ANNOTATOR.fullmatch(column)]
     if not judges:
@@ -54,9 +57,10 @@ def _prompt_text(row: dict[str, JsonValue]) -> JsonValue:
 
 
 def split_keys(keys: Collection[str], location: str) -> dict[str, ModelNames]:
-    """Return the two names in each `model1_model2`; ConfigError if underscores are ambiguous.
+    """Return the two names in each key `model1_model2`; `location` is for messages.
 
-    A name may hold underscores: then other keys with the same name show where it ends.
+    Names may contain underscores: other keys with the same name show where it ends. Raises
+    ConfigError if they do not.
     """
     for key in keys:
         if key.count("_") > _MAX_UNDERSCORES:
@@ -88,9 +92,9 @@ def _possible_splits(key: str) -> list[ModelNames]:
 def _best_split(
     options: list[ModelNames], key_counts: Mapping[str, int], known: set[str]
 ) -> ModelNames | None:
-    """Return the only split whose names other keys support best, or None.
+    """Return the split whose names are best supported by other keys; None if it is not unique.
 
-    `key_counts` is the number of keys that may contain a name.
+    `key_counts` is the number of keys that may contain a name, `known` the names that are certain.
     """
 
     def support(name: str) -> int:

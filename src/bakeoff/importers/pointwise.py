@@ -1,4 +1,4 @@
-"""Judgments from pointwise scores: every two models that a judge scored are compared."""
+"""Makes judgments from pointwise scores by comparing the scores of each two models."""
 
 from collections import defaultdict
 from itertools import combinations, zip_longest
@@ -17,11 +17,11 @@ ScoresByModel = dict[str, dict[str, list[PointwiseScore]]]
 
 
 def pair_scores(builder: EvidenceBuilder) -> None:
-    """Replace the builder's pointwise scores by judgments of every two models of a judge.
+    """Replace the pointwise scores of the builder by judgments, for each judge and two models.
 
     The n-th score of one model on a prompt is compared with the n-th of the other. A score without
-    a counterpart makes a failed judgment: leaving it out would hide missing data. Models that have
-    no prompt in common are not compared.
+    a counterpart becomes a failed judgment, so that missing data is counted. Models without a
+    common prompt are not compared.
     """
     by_judge: dict[str, ScoresByModel] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     prompt_ids: dict[str, dict[str, None]] = defaultdict(dict)
@@ -30,16 +30,16 @@ def pair_scores(builder: EvidenceBuilder) -> None:
         by_judge[score.judge][score.output.model][score.prompt_id].append(score)
         prompt_ids[score.judge][score.prompt_id] = None
     for judge, scores in by_judge.items():
-        for two in combinations(scores, 2):
-            scores_a, scores_b = (scores[model] for model in two)
+        for model_a, model_b in combinations(scores, 2):
+            scores_a, scores_b = scores[model_a], scores[model_b]
             if scores_a.keys().isdisjoint(scores_b):
                 continue
-            no_a, no_b = (_missing_score(model, judge) for model in two)
+            no_a, no_b = _missing_score(model_a, judge), _missing_score(model_b, judge)
             for prompt_id in prompt_ids[judge]:
                 rows = zip_longest(scores_a.get(prompt_id, ()), scores_b.get(prompt_id, ()))
                 for a, b in ((a or no_a, b or no_b) for a, b in rows):
                     pair = builder.add_pair(prompt_id, a.output, b.output)
-                    builder.add_judgment(pair, judge, _compare(a, b), "apart")
+                    builder.add_judgment(pair, judge, _compare(a, b), "pointwise")
     builder.scores.clear()
 
 

@@ -1,4 +1,4 @@
-"""Reads evaluation files of any format into one Evidence."""
+"""Reads evaluation files of all installed formats as one Evidence."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -7,28 +7,28 @@ from typing import NamedTuple, Protocol
 from bakeoff.errors import ConfigError
 from bakeoff.importers import table
 from bakeoff.importers.builder import EvidenceBuilder
-from bakeoff.importers.documents import Document, format_names, open_document
+from bakeoff.importers.documents import Document, open_document, quote_names
 from bakeoff.importers.pointwise import pair_scores
-from bakeoff.plugins import IMPORTERS, load_all
+from bakeoff.plugins import IMPORTERS, load_entry_points
 from bakeoff.records import Evidence
 
 
 class Importer(Protocol):
-    """Reads one file format; a module or an object that an entry point names."""
+    """A reader of one file format: the module or object of an entry point."""
 
     def recognizes(self, document: Document) -> bool:
         """Return whether the document looks like this format."""
 
     def read_into(self, document: Document, builder: EvidenceBuilder) -> None:
-        """Add everything in the document to the builder; ConfigError if it does not fit."""
+        """Add the contents of the document to the builder. Raises ConfigError if it is invalid."""
 
 
-TABLE = "table"  # the format that is tried only if no other recognizes the document
-MAX_MODELS = 100  # all pairs are compared: with more, the column hardly holds model names
+TABLE = "table"  # the format that is tried only if no other one recognizes the document
+MAX_MODELS = 100  # all pairs are compared: a column with more values hardly holds model names
 
 
-class Imported(NamedTuple):
-    """The evidence in some files."""
+class ImportResult(NamedTuple):
+    """Evidence that was read from files."""
 
     formats: tuple[str, ...]
     """The format of each file."""
@@ -36,18 +36,19 @@ class Imported(NamedTuple):
 
 
 def importers() -> dict[str, Importer]:
-    """Return the installed importers by the name of their format, sorted; tables are last."""
-    loaded: dict[str, Importer] = load_all(IMPORTERS)
+    """Return the installed importers by the name of their format: sorted, with `table` last."""
+    loaded: dict[str, Importer] = load_entry_points(IMPORTERS)
     return {name: loaded[name] for name in sorted(loaded, key=lambda name: (name == TABLE, name))}
 
 
 def read(
     paths: Sequence[Path], *, format: str | None = None, columns: Mapping[str, str] | None = None
-) -> Imported:
-    """Return the evidence in all files together; ConfigError of one line if one cannot be read.
+) -> ImportResult:
+    """Return the evidence of all files together.
 
-    `format` is the format of all files; without it each file's is detected from its contents.
-    `columns` maps standard column names to those of a table: then all files are tables.
+    `format` is the format of all files; without it, the format of each file is detected from its
+    contents. `columns` maps standard column names to those of the files, which then are tables.
+    Raises ConfigError, with a message of one line, if a file cannot be read or has no judgments.
     """
     installed = importers()
     if format is not None and format not in installed:
@@ -76,17 +77,17 @@ def read(
     evidence = builder.build()
     if not evidence.judgments and not any(f.stage == "judgment" for f in evidence.failures):
         raise ConfigError(
-            f"no two of the models {format_names(evidence.models)} were scored on the same prompt: "
+            f"no two of the models {quote_names(evidence.models)} were scored on the same prompt: "
             "give the scores of another model on the same prompts too"
         )
-    return Imported(tuple(formats), evidence)
+    return ImportResult(tuple(formats), evidence)
 
 
 def _check_model_count(models: Collection[str], document: Document) -> None:
     if len(models) > MAX_MODELS:
         raise ConfigError(
             f"{document.location()}: {len(models)} models, and each would be compared with each; "
-            f"is that column their names? ({format_names(models)})"
+            f"is that column their names? ({quote_names(models)})"
         )
 
 
@@ -109,6 +110,6 @@ def _detect_format(document: Document, installed: Mapping[str, Importer]) -> str
         raise ConfigError(f"{document.location()} could be {' and '.join(matches)}: {choices}")
     raise ConfigError(
         f"{document.location()} is of no known format: it holds "
-        f"{format_names(document.columns())}; {choices}, or name a table's columns with --columns "
+        f"{quote_names(document.columns())}; {choices}, or name a table's columns with --columns "
         "winner=COLUMN"
     )

@@ -1,4 +1,4 @@
-"""Importer of tables with standard columns: one judgment, or one scored completion, per row."""
+"""Importer of tables with named columns: a row is a judgment, or a completion with a score."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from bakeoff.errors import ConfigError
 from bakeoff.importers import labels
 from bakeoff.importers.builder import EvidenceBuilder, ModelOutput, PointwiseScore, ShownFirst
-from bakeoff.importers.documents import Document, format_names
+from bakeoff.importers.documents import Document, quote_names
 from bakeoff.importers.labels import ParseFailure
 from bakeoff.prompts.rows import Row
 from bakeoff.records import CLUSTER_TAG, Verdict
@@ -53,20 +53,21 @@ STANDARD_COLUMNS: dict[str, tuple[str, ...]] = {
     "completion": ("response", "output"),
 }
 
-Values = dict[str, JsonValue]
+RowValues = dict[str, JsonValue]
 
 _REQUIRED = "winner, preference, score_a and score_b, or model and score"
 _TIES = ("tie", "draw", "equal", "both")
 
 
 class _Table(NamedTuple):
-    """Properties of a table that need all of its rows."""
+    """Properties of a table that depend on all of its rows."""
 
     columns: frozenset[str]
+    """Standard columns that any row has."""
     winner_numbers: tuple[str, ...]
-    """The numbers among 0, 1 and 2 that are unambiguous labels in `winner`."""
+    """Numbers among 0, 1 and 2 that are unambiguous labels in the column `winner`."""
     first_numbers: tuple[str, ...]
-    """The same of `first`."""
+    """Numbers that are unambiguous labels in the column `first`."""
 
     @property
     def has_pairs(self) -> bool:
@@ -79,10 +80,10 @@ class _Table(NamedTuple):
 
 
 def rename_columns(document: Document, columns: Mapping[str, str]) -> Document:
-    """Return the document with columns renamed: `columns` is standard name -> name in the file.
+    """Return the document with columns renamed; `columns` maps standard names to those in the file.
 
-    A renamed column loses its own name. ConfigError if a name is not a standard one, or no row has
-    the column.
+    A column under its old name, or with a standard name that is given to another one, is dropped.
+    Raises ConfigError if a name is not a standard one, or no row has the column.
     """
     present = document.columns()
     for standard, column in columns.items():
@@ -93,7 +94,7 @@ def rename_columns(document: Document, columns: Mapping[str, str]) -> Document:
         if column not in present:
             raise ConfigError(
                 f"{document.location()}: no row has the column {column!r}; there are: "
-                f"{format_names(present)}"
+                f"{quote_names(present)}"
             )
     replaced = {*columns, *columns.values()}
     rows = []
@@ -105,7 +106,7 @@ def rename_columns(document: Document, columns: Mapping[str, str]) -> Document:
 
 
 def standard_rows(document: Document) -> tuple[Row, ...]:
-    """Return the rows reduced to their standard columns, under the standard names."""
+    """Return the rows with only the standard columns, under their standard names."""
     by_plain_name = {_plain_name(column): column for column in reversed(document.columns())}
     sources = {}
     for standard, aliases in STANDARD_COLUMNS.items():
@@ -123,19 +124,22 @@ def _plain_name(column: str) -> str:
 
 
 def recognizes(document: Document) -> bool:
-    """Return whether the columns hold verdicts or scores."""
+    """Return whether the table has columns of verdicts or scores."""
     table = _table(standard_rows(document))
     return table.has_pairs or table.has_single_scores
 
 
 def read_into(document: Document, builder: EvidenceBuilder) -> None:
-    """Add each row as a judgment or as the score of one completion; ConfigError if neither."""
+    """Add each row as a judgment, or as the score of one completion.
+
+    Raises ConfigError if columns for both are missing, or if scores have no prompt.
+    """
     rows = standard_rows(document)
     table = _table(rows)
     if not (table.has_pairs or table.has_single_scores):
         raise ConfigError(
             f"{document.location()}: a table needs {_REQUIRED}; there are: "
-            f"{format_names(document.columns())}: name them with --columns winner=COLUMN"
+            f"{quote_names(document.columns())}: name them with --columns winner=COLUMN"
         )
     if not table.has_pairs and not {"prompt", "prompt_id"} & table.columns:
         raise ConfigError(
@@ -163,7 +167,11 @@ def _table(rows: Iterable[Row]) -> _Table:
 
 
 def _number_labels(present: set[str | None]) -> tuple[str, ...]:
-    """Return which numbers are labels: 0 is a tie beside 1 and 2; 0 and 1 alone are ambiguous."""
+    """Return the unambiguous numeric labels, given all labels of a column.
+
+    With 1 and 2, 0 is a tie. In a column of 0 and 1, either may mean the first of two; without 1,
+    only the meaning of 0 is ambiguous.
+    """
     if "0" in present and "1" not in present:
         return ("2",)
     if "0" in present and "2" not in present:
@@ -172,7 +180,7 @@ def _number_labels(present: set[str | None]) -> tuple[str, ...]:
 
 
 def _add_pair(
-    values: Values, table: _Table, location: str, prompt_id: str, builder: EvidenceBuilder
+    values: RowValues, table: _Table, location: str, prompt_id: str, builder: EvidenceBuilder
 ) -> None:
     a, b = (_output(values, table, f"_{side}", location, default=side) for side in "ab")
     pair = builder.add_pair(prompt_id, a, b)
@@ -183,7 +191,7 @@ def _add_pair(
 
 
 def _add_score(
-    values: Values, table: _Table, location: str, prompt_id: str, builder: EvidenceBuilder
+    values: RowValues, table: _Table, location: str, prompt_id: str, builder: EvidenceBuilder
 ) -> None:
     output = _output(values, table, "", location)
     reason = values.get("explanation")
@@ -199,7 +207,7 @@ def _add_score(
 
 
 def _output(
-    values: Values, table: _Table, suffix: str, location: str, default: str = ""
+    values: RowValues, table: _Table, suffix: str, location: str, default: str = ""
 ) -> ModelOutput:
     """Return the output in the columns `model` and `completion` with this suffix."""
     column, completion = f"model{suffix}", f"completion{suffix}"
@@ -209,7 +217,7 @@ def _output(
     return ModelOutput(name, completion in table.columns, values.get(completion))
 
 
-def _verdict(values: Values, table: _Table, names: tuple[str, str]) -> Verdict | ParseFailure:
+def _verdict(values: RowValues, table: _Table, names: tuple[str, str]) -> Verdict | ParseFailure:
     columns = ("score_a", "score_b")
     pair = (values.get("score_a"), values.get("score_b"))
     scores = labels.parse_scores(columns, pair)
@@ -228,7 +236,7 @@ def _verdict(values: Values, table: _Table, names: tuple[str, str]) -> Verdict |
     return labels.make_verdict(preference, scores, values.get("explanation"))
 
 
-def _shown_first(values: Values, table: _Table, names: tuple[str, str]) -> ShownFirst:
+def _shown_first(values: RowValues, table: _Table, names: tuple[str, str]) -> ShownFirst:
     meanings = _meanings(names, tuple(n for n in table.first_numbers if n != "0"))
     match labels.parse_winner("first", values.get("first"), meanings):
         case 1.0:

@@ -18,13 +18,20 @@ from bakeoff.judges.parsing.verdicts import (
 )
 from bakeoff.judges.prompted import ParsedReply, PromptedJudge, judge_sampling, reply_totals
 from bakeoff.judges.rendering import BUILTIN_TEMPLATES, Template, TemplateInput, load_criteria
-from bakeoff.plugins import GENERATORS, Backend, DefaultVerdict, RunContext, find, open_generator
+from bakeoff.plugins import (
+    GENERATORS,
+    Backend,
+    DefaultVerdict,
+    RunContext,
+    load_backend,
+    open_generator,
+)
 from bakeoff.records import Completion, Criterion, Message, Pair, Prompt, Verdict
 from bakeoff.runtime import Generator
 
 VerdictKind = Literal["json", "marks", "scores", "rubric", "logprob"]
 
-# Of a rubric, unless the run or the prompt has its own.
+# Criteria of a rubric if neither the judge nor the prompt has any.
 DEFAULT_CRITERIA = (
     Criterion(name="correct", description="what it says is true, its steps are right", weight=3),
     Criterion(name="to the point", description="it does what was asked, all of it", weight=2),
@@ -41,11 +48,12 @@ class VerdictFormat(NamedTuple):
     parse: Callable[[Completion, Sequence[Criterion]], Verdict]
     """The parser; the criteria are those that a rubric showed."""
     schema: dict[str, JsonValue] | None = None
+    """The JSON schema of the reply; None if it is not JSON."""
     max_tokens: int = 1024
-    top: int | None = None
-    """How many log-probabilities of the first token to request."""
+    top_logprobs: int | None = None
+    """Number of log-probabilities of the first token to request."""
     prefill: str | None = None
-    """The beginning of the judge's own turn."""
+    """The beginning of the judge's own turn, which it continues."""
 
 
 VERDICT_FORMATS: dict[VerdictKind, VerdictFormat] = {
@@ -59,7 +67,7 @@ VERDICT_FORMATS: dict[VerdictKind, VerdictFormat] = {
         "choice",
         lambda reply, _: parse_choice(reply),
         max_tokens=1,
-        top=20,
+        top_logprobs=20,
         prefill="The better answer is Answer",
     ),
 }
@@ -92,7 +100,7 @@ class PairwiseJudge(PromptedJudge[Pair, Verdict]):
             context.sampling.seed,
             schema=self._format.schema,
             max_tokens=self._format.max_tokens,
-            top=self._format.top,
+            top_logprobs=self._format.top_logprobs,
         )
         super().__init__(open_generator(generator_spec, replace(context, sampling=sampling)))
         self.identity: JsonValue = {
@@ -154,18 +162,21 @@ class PairwiseJudge(PromptedJudge[Pair, Verdict]):
 
 
 def _verdict_kind(options: PairwiseJudge.Options, spec: Spec) -> VerdictKind:
-    """Return the kind that is requested or the template's, else the backend's preferred one."""
-    of_template = BUILTIN_TEMPLATES.get(options.template or "")
-    if options.verdict and of_template and of_template != options.verdict:
+    """Return the kind of `?verdict=` or of the template, else the default of the backend.
+
+    Raises ConfigError if the options contradict each other.
+    """
+    template_kind = BUILTIN_TEMPLATES.get(options.template or "")
+    if options.verdict and template_kind and template_kind != options.verdict:
         raise ConfigError(
-            f"{spec.name!r}: the template {options.template!r} asks for verdict={of_template}, not "
-            f"verdict={options.verdict}"
+            f"{spec.name!r}: the template {options.template!r} asks for verdict={template_kind}, "
+            f"not verdict={options.verdict}"
         )
-    if options.criteria and "rubric" not in (options.verdict, of_template):
+    if options.criteria and "rubric" not in (options.verdict, template_kind):
         raise ConfigError(f"{spec.name!r}: criteria are a rubric's: write ?template=rubric too")
-    requested = options.verdict or of_template
+    requested = options.verdict or template_kind
     known: VerdictKind | None = next((kind for kind in VERDICT_FORMATS if kind == requested), None)
     if known or options.template:
         return known or "json"
-    backend: Backend[Generator] = find(GENERATORS, spec.backend)
+    backend: Backend[Generator] = load_backend(GENERATORS, spec.backend)
     return backend.default_verdict(spec.target) if isinstance(backend, DefaultVerdict) else "json"

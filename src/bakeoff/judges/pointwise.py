@@ -1,7 +1,6 @@
 """The `scored` judge: scores each completion separately from 0 to 10 and compares the scores.
 
-It has no position bias, but cannot weigh two completions against each other, so that close ones
-often tie.
+It has no position bias. As it never sees both completions, close ones often get equal scores.
 """
 
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ class PointwiseItem(NamedTuple):
     prompt: Prompt
     text: str
     id: str = ""
+    """As `Pair.id`, with the position of the completion."""
 
 
 class PointwiseJudge(PromptedJudge[PointwiseItem, ParsedScore]):
@@ -33,7 +33,7 @@ class PointwiseJudge(PromptedJudge[PointwiseItem, ParsedScore]):
     `completion`.
     """
 
-    order = "apart"
+    order = "pointwise"
 
     class Options(BaseModel):
         """Options of the spec; all others are the generator's."""

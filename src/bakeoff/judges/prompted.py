@@ -1,4 +1,4 @@
-"""Base class of judges that ask a generator: how pairs become requests and replies verdicts."""
+"""Base class of judges that prompt a generator and parse its replies."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,16 @@ from bakeoff.errors import ContextError, RefusedError, VerdictError, WorkError
 from bakeoff.judges.prefix_cache import prefix_waves
 from bakeoff.judges.rendering import next_max_chars
 from bakeoff.judges.reply_retry import I, JudgeRequest, T, retry_request
-from bakeoff.records import Completion, Pair, Prompt, RetryReason, Usage, Verdict, content_key
+from bakeoff.records import (
+    Completion,
+    Pair,
+    Prompt,
+    RetryReason,
+    Usage,
+    Verdict,
+    content_key,
+    total_or_none,
+)
 from bakeoff.runtime import Emit, GeneratorJudge, ModelRequest, planned_requests
 from bakeoff.runtime.timing import timed
 
@@ -37,7 +46,7 @@ class ParsedReply(Generic[T]):
 
     value: T
     retry_reason: RetryReason | None
-    """What was wrong with a first reply; None if the judge was asked once."""
+    """What was wrong with the first reply; None if there was no retry."""
     contradicts: bool
     """Whether the judge contradicted itself in its last readable reply."""
     max_chars: int | None
@@ -46,31 +55,32 @@ class ParsedReply(Generic[T]):
 
 
 class PromptedJudge(GeneratorJudge, ABC, Generic[I, T]):
-    """Asks a generator about pairs.
+    """Prompts a generator for verdicts on pairs.
 
-    Each pair is split into items, and each item is one request. A reply that cannot be parsed or
-    contradicts itself is retried once (see `reply_retry`); completions that do not fit into the
-    context are shortened. Subclasses define the items, the request, its parser and the verdict.
+    `__call__` splits each pair into items, sends one request per item (`render`), parses the
+    replies (`parse`) and combines those of a pair into its verdict (`combine`). A reply that cannot
+    be parsed or contradicts itself is retried once (see `reply_retry`); completions that do not fit
+    into the context are shortened.
     """
 
     retries = True
-    """Whether to ask again after an unusable reply."""
+    """Whether an unusable reply is retried."""
 
     @abstractmethod
     def split(self, pair: Pair) -> Sequence[I]:
-        """Return one item per request: the pair, or each of its two completions."""
+        """Return the items of a pair, one per request: the pair itself, or each completion."""
 
     @abstractmethod
     def render(self, item: I, max_chars: int | None) -> Prompt:
         """Return the request, with completions shortened to `max_chars` characters.
 
-        The last turn may be the assistant's: the judge continues it. VerdictError if the item
-        cannot be shown.
+        The last turn may be the assistant's: the judge continues it. Raises VerdictError if the
+        item cannot be shown.
         """
 
     @abstractmethod
     def parse(self, reply: Completion, item: I) -> T:
-        """Return the value in a reply; VerdictError if it cannot be parsed."""
+        """Return the value of a reply. Raises VerdictError if it cannot be parsed."""
 
     @abstractmethod
     def combine(self, replies: Sequence[ParsedReply[T]]) -> Verdict:
@@ -86,7 +96,7 @@ class PromptedJudge(GeneratorJudge, ABC, Generic[I, T]):
         return False
 
     def resolve_contradiction(self, value: T) -> T:
-        """Return the value to use if a retry is contradictory, too."""
+        """Return the value to use if the retry is contradictory, too."""
         return value
 
     def requests(self, item: Pair) -> Sequence[ModelRequest]:
@@ -97,7 +107,7 @@ class PromptedJudge(GeneratorJudge, ABC, Generic[I, T]):
         ]
 
     async def __call__(self, items: Sequence[Pair], emit: Emit[Verdict]) -> None:
-        """Emit one verdict per pair, or the first error about its items, once all are answered."""
+        """Emit one outcome per pair once its items are done: the verdict, or the first error."""
         splits = [self.split(pair) for pair in items]
         pair_indexes = [index for index, parts in enumerate(splits) for _ in parts]
         outcomes: list[dict[int, ParsedReply[T] | WorkError]] = [{} for _ in items]
@@ -119,7 +129,7 @@ class PromptedJudge(GeneratorJudge, ABC, Generic[I, T]):
         return self.combine(replies)
 
     async def ask(self, items: Sequence[I], emit: Emit[ParsedReply[T]]) -> None:
-        """Send the request about each item until its reply is parsed or failed."""
+        """Emit the parsed reply about each item, or the error after retries and shortening."""
         requests: list[JudgeRequest[I, T]] = []
         for index, item in enumerate(items):
             try:
@@ -174,7 +184,7 @@ class PromptedJudge(GeneratorJudge, ABC, Generic[I, T]):
     def _process(
         self, request: JudgeRequest[I, T], outcome: Completion | WorkError
     ) -> JudgeRequest[I, T] | ParsedReply[T] | WorkError:
-        """Return the request that follows an outcome, or the final result."""
+        """Return the next request about an item after an outcome, or the final result."""
         if isinstance(outcome, ContextError) and not request.replies:
             max_chars = next_max_chars(request.max_chars, self.longest_text(request.item))
             if max_chars is None:
@@ -217,22 +227,26 @@ def judge_sampling(
     *,
     schema: dict[str, JsonValue] | None = None,
     max_tokens: int = 1024,
-    top: int | None = None,
+    top_logprobs: int | None = None,
 ) -> Sampling:
     """Return the sampling of a judge: greedy, with a JSON schema if the verdict is JSON."""
     return Sampling(
-        temperature=0, top_p=1, max_tokens=max_tokens, seed=seed, schema_=schema, top_logprobs=top
+        temperature=0,
+        top_p=1,
+        max_tokens=max_tokens,
+        seed=seed,
+        schema_=schema,
+        top_logprobs=top_logprobs,
     )
 
 
 def reply_totals(replies: Sequence[Completion]) -> ReplyTotals:
     """Return the totals of one or more replies."""
     usages = [reply.usage for reply in replies if reply.usage]
-    costs = [reply.cost for reply in replies if reply.cost is not None]
     return ReplyTotals(
         snapshot=replies[-1].snapshot,
         usage=reduce(add, usages) if usages else None,
-        cost=sum(costs) if len(costs) == len(replies) else None,
+        cost=total_or_none(reply.cost for reply in replies),
     )
 
 

@@ -67,7 +67,7 @@ class TemplateInput(NamedTuple):
 class Template:
     """A judge template for one or two completions: a built-in name or the path of a file.
 
-    ConfigError if it cannot be read, has a syntax error or an unknown variable.
+    Raises ConfigError if it cannot be read, has a syntax error or an unknown variable.
     """
 
     def __init__(self, name: str, completions: int) -> None:
@@ -85,7 +85,7 @@ class Template:
         sample = TemplateInput(
             _SAMPLE_PROMPT, ("one", "two")[:completions], _SAMPLE_PROMPT.criteria
         )
-        try:  # some errors show up only when it is rendered: find them before any request
+        try:  # some errors occur only on rendering: find them before any request
             self.render(sample, None)
         except VerdictError as error:
             cause = one_line(error.__cause__ if isinstance(error.__cause__, Exception) else error)
@@ -94,20 +94,22 @@ class Template:
     def render(self, values: TemplateInput, max_chars: int | None) -> str:
         """Return the text of a request, with completions shortened to `max_chars` characters.
 
-        VerdictError if it shows a reference that the prompt does not have, or fails to render.
+        Raises VerdictError if the template shows a reference and the prompt has none, or if
+        rendering fails.
         """
         if self._wants_reference and values.prompt.reference is None:
             raise VerdictError("the prompt has no reference, and the judge's template shows one")
         texts = [truncate_middle(text, max_chars) for text in values.completions]
         names = ("first", "second") if len(texts) == 2 else ("completion",)
         conversation = conversation_text(values.prompt)
+        delimiter = self._delimiters.next_for(conversation, *texts)
         try:
             return self._compiled.render(
                 dict(zip(names, texts, strict=True)),
                 prompt=values.prompt,
                 conversation=conversation,
                 criteria=values.criteria,
-                fence=self._delimiters.next_for(conversation, *texts),
+                fence=delimiter,
             ).strip()
         except Exception as error:  # a template is user code: any error is the template's
             raise VerdictError(f"the judge's template fails: {one_line(error)}") from error
@@ -116,9 +118,9 @@ class Template:
 class Delimiters:
     """Generates random delimiter lines that no completion can predict.
 
-    All requests on a prompt share the delimiter, so that providers and engines can cache their
-    common prefix. A repeat of the same texts in the same order gets another one: else a judge that
-    is influenced by the delimiter would look consistent.
+    All requests on a prompt share a delimiter, so that providers and engines can cache their common
+    prefix. A repeat of the same texts in the same order gets another one: otherwise a judge that is
+    influenced by the delimiter would seem consistent.
     """
 
     def __init__(self) -> None:
@@ -144,9 +146,9 @@ def conversation_text(prompt: Prompt) -> str:
 
 
 def truncate_middle(text: str, max_chars: int | None) -> str:
-    """Return the beginning and end of a text, `max_chars` characters in all, and a mark between.
+    """Return the first and last `max_chars` / 2 characters of a longer text, with a note between.
 
-    None, or a text that is short enough: the whole text.
+    With None, or if the text is short enough, it is returned unchanged.
     """
     if max_chars is None or len(text) <= max_chars:
         return text
@@ -170,9 +172,9 @@ def next_max_chars(max_chars: int | None, longest: int) -> int | None:
 
 
 def load_criteria(path: str) -> tuple[Criterion, ...]:
-    """Return the criteria in a YAML or JSON file, a list of names, or of objects with a weight.
+    """Return the criteria of a YAML or JSON file: a list of names, or of objects (`Criterion`).
 
-    ConfigError if it has none, or cannot be read.
+    Raises ConfigError if it cannot be read or has no criteria.
     """
     try:
         values = yaml.safe_load(_read(path))
@@ -216,8 +218,8 @@ def _read(path: str | Path) -> str:
 class _Sandbox(ImmutableSandboxedEnvironment):
     """A sandbox for templates of unknown origin.
 
-    Jinja's own sandbox blocks access to classes and long ranges. Of records only the fields are
-    accessible: a pydantic method can unpickle.
+    Jinja's own sandbox blocks access to classes and long ranges. Templates can access the fields of
+    records, but not their methods: one of pydantic's unpickles data.
     """
 
     intercepted_binops = frozenset({"*", "**"})

@@ -1,6 +1,6 @@
 """Retry of a judge reply that is unreadable or contradicts itself.
 
-The judge is shown its own reply and the problem with it, and is asked once more.
+The retry continues the conversation: it shows the judge its reply and states the problem with it.
 """
 
 from dataclasses import dataclass, replace
@@ -11,11 +11,11 @@ from bakeoff.records import Completion, Message, Prompt, RetryReason
 
 
 class JudgedItem(Protocol):
-    """Something a judge is asked about: a pair, or a single completion."""
+    """What one request is about: a pair, or a single completion."""
 
     @property
     def id(self) -> str:
-        """Identifies the question across runs; may be empty."""
+        """Identifier that is equal in a resumed run; may be empty."""
         ...
 
 
@@ -35,7 +35,7 @@ class JudgeRequest(Generic[I, T]):
     """Characters shown of each completion; None: all."""
     replies: tuple[Completion, ...] = ()
     retry_reason: RetryReason | None = None
-    """Why the judge was asked once more; None if it was not."""
+    """Why this is a retry; None if it is not."""
     contradiction: T | None = None
     """The value of the first reply, if that contradicts itself."""
 

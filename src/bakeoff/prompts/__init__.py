@@ -1,1 +1,1 @@
-"""Prompt sets, the seeded sample that a run uses, and readers of rows."""
+"""Prompt sets, seeded samples of them, and readers of files and datasets."""

@@ -1,4 +1,4 @@
-"""The seeded sample of a prompt set, and the validation of its rows."""
+"""Draws a seeded sample from a prompt set and validates its rows."""
 
 import heapq
 import json
@@ -13,7 +13,7 @@ from bakeoff.prompts.rows import Row, json_value
 from bakeoff.prompts.sources import PromptSet, Turns, open_prompt_set, prompt_columns
 from bakeoff.records import Prompt, Role, content_key
 
-_MAX_PLACES = 5  # that a note lists
+_MAX_PLACES = 5  # places of skipped rows that a note lists
 
 Conversation = list[dict[str, str]]
 
@@ -23,18 +23,18 @@ class PromptSample(NamedTuple):
 
     prompts: tuple[Prompt, ...]
     notes: tuple[str, ...]
-    """What was left out, one line each."""
+    """Messages about skipped rows and a small prompt set, one line each."""
     revision: str | None = None
-    """Commit of the hub repository."""
+    """Commit of the hub repository; None for other sources."""
 
 
 def sample_prompts(source: str, limit: int, seed: int) -> PromptSample:
     """Return up to `limit` (>= 1) distinct prompts, sampled without replacement.
 
-    The rank of a prompt is the content key of the seed and its messages; the first `limit` are
-    returned. So a seed gives the same prompts on every machine and for every order of the source,
-    and a smaller limit gives a subset. The first of several duplicates keeps its id, tags and
-    reference. Raises ConfigError if the source is missing, unreadable or empty.
+    Prompts are ranked by the content key of the seed and their messages, and the first `limit` are
+    returned: a seed gives the same prompts on every machine and for every order of the source, and
+    a smaller limit gives a subset. Of duplicates, the first one is kept, with its id, tags and
+    reference. Raises ConfigError if the source is missing, cannot be read, or has no prompts.
     """
     prompt_set = open_prompt_set(source)
     sampler = _PromptSampler(source, seed, prompt_set)
@@ -56,7 +56,7 @@ class _Candidate(NamedTuple):
 
 
 class _PromptSampler:
-    """Streams distinct candidates from rows, and records the rows that it skips."""
+    """Selects distinct candidates from a stream of rows, and counts the rows that it skips."""
 
     def __init__(self, source: str, seed: int, prompt_set: PromptSet) -> None:
         self._source = source
@@ -69,7 +69,7 @@ class _PromptSampler:
         self._duplicates: list[str] = []
 
     def candidates(self, rows: Iterable[Row]) -> Iterator[_Candidate]:
-        """Yield every distinct prompt with its rank."""
+        """Yield every distinct prompt with its rank. Raises ConfigError for an invalid row."""
         for place, values in rows:
             location = f"{self._source!r}, {place}"
             columns = prompt_columns(values, self._column, location)
@@ -88,7 +88,7 @@ class _PromptSampler:
             yield _Candidate(key, location, messages, values)
 
     def notes(self) -> list[str]:
-        """Return what was skipped: the count and the first places."""
+        """Return messages about skipped rows: their number and first places."""
         return [
             _note(places, what)
             for places, what in ((self._duplicates, "duplicate"), (self._empty, "empty prompt"))
@@ -133,13 +133,16 @@ def _parse_turns(value: JsonValue, name: str, location: str) -> list[JsonValue]:
 
 
 def _select_messages(conversation: list[JsonValue], turns: Turns, location: str) -> Conversation:
-    """Return the messages up to the first or last user message; empty if there is none."""
+    """Return the first user message after any system message, or all up to the last user message.
+
+    Returns an empty list if there is no user message, or if it is blank.
+    """
     users = [
         index
         for index, turn in enumerate(conversation)
         if isinstance(turn, dict) and turn.get("role") == "user"
     ]
-    # Messages after the last one used are not validated: they may have any form.
+    # Later messages are not validated, since they are not used.
     last = users[0 if turns == "first" else -1] if users else len(conversation) - 1
     messages = [_message(turn, location) for turn in conversation[: last + 1]]
     if not users or not messages[-1]["content"].strip():

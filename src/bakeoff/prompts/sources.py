@@ -1,6 +1,6 @@
-"""Prompt sets by name, as rows: the starter set, UltraChat, a dataset, or a file.
+"""Opens prompt sets by name: the starter set, UltraChat, a dataset, or a file.
 
-    starter                                     prompts in this package; needs no network
+    starter                                     a set in this package; needs no network
     ultrachat[?turns=all]                       first turns of HuggingFaceH4/ultrachat_200k
     hf:DATASET[?split=&column=&config=&revision=&turns=]
                                                 a hub name or a folder
@@ -8,7 +8,7 @@
 
 A row has `messages`, or a text in `prompt`, `instruction`, `question`, `text` or `content`, and may
 have `tags`, `reference`, `criteria` (a rubric) and, in a file, `id`. The ids of datasets are
-ignored: users cannot correct duplicate ids there.
+ignored, since users could not correct duplicate ids.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -42,6 +42,7 @@ class FileOptions(BaseModel):
 
     column: str | None = None
     turns: Turns = "all"
+    """Whether a conversation is used up to its first or its last user message."""
 
 
 class HubOptions(BaseModel):
@@ -58,18 +59,18 @@ class HubOptions(BaseModel):
 
 
 class PromptSet(NamedTuple):
-    """The rows of a prompt set, and how prompts are read from them."""
+    """The rows of a prompt set, and the options for reading prompts from them."""
 
     rows: Iterable[Row]
     column: str | None
-    """Column of the prompt; None: the first of `COLUMNS` that a row has."""
+    """Column of the prompt; None for the first of `COLUMNS` with a value."""
     turns: Turns
     revision: str | None
-    """Commit of the hub repository."""
+    """Commit of the hub repository; None for other sources."""
 
 
 def open_prompt_set(source: str) -> PromptSet:
-    """Open a prompt set. Raises ConfigError if it is missing, unreadable or misses its column."""
+    """Open a prompt set. Raises ConfigError if it is missing or cannot be read."""
     spec = _parse(source)
     if spec.backend == "hf":
         hub = parse_fields(HubOptions, dict(spec.options), where=repr(source))
@@ -82,7 +83,7 @@ def open_prompt_set(source: str) -> PromptSet:
 
 
 def prompt_columns(columns: Collection[str], column: str | None, where: str) -> list[str]:
-    """Return the columns that may hold a prompt. Raises ConfigError if there is none."""
+    """Return `column`, or those of `COLUMNS` that exist. Raises ConfigError if there is none."""
     candidates = [column] if column else COLUMNS
     if present := [name for name in candidates if name in columns]:
         return present

@@ -39,13 +39,13 @@ from bakeoff.records.summary import (
     SliceOutcome,
     Summary,
 )
-from bakeoff.records.usage import Stage, StageUsage, Usage
+from bakeoff.records.usage import Stage, StageUsage, Usage, total_or_none
 from bakeoff.records.verdict import (
     Comparison,
     Failure,
     Judgment,
     Pair,
-    Presented,
+    Presentation,
     RawScores,
     RetryReason,
     Scores,
@@ -83,7 +83,7 @@ __all__ = [
     "PairSummary",
     "Plan",
     "PrefixedPrompt",
-    "Presented",
+    "Presentation",
     "Prompt",
     "Rating",
     "RatingModel",
@@ -106,4 +106,5 @@ __all__ = [
     "content_key",
     "intern_fields_set",
     "register_views",
+    "total_or_none",
 ]

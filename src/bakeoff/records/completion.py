@@ -1,4 +1,4 @@
-"""Completions: what models answer."""
+"""Completions: the output of models."""
 
 from typing import Literal
 
@@ -14,7 +14,7 @@ class Completion(Record):
     """One completion of one prompt, without the name of its model."""
 
     text: str
-    """The text that a judge sees."""
+    """The text that judges see."""
     thinking: str | None = None
     """Content of `<think>` tags, or of the reasoning field of the response."""
     finish: Finish = "unknown"
@@ -36,7 +36,7 @@ class Completion(Record):
 
 
 class ModelCompletion(Record):
-    """A completion with the names of its model and prompt: a row of the results."""
+    """A completion with the name of its model and the id of its prompt: a row of the results."""
 
     prompt_id: str
     model: str

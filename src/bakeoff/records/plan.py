@@ -1,11 +1,11 @@
-"""The estimate of what a run still has to do."""
+"""The estimate of a run."""
 
 from bakeoff.records.record import Record
 from bakeoff.records.usage import StageUsage, total_or_none
 
 
 class Plan(Record):
-    """Requests, tokens, cost and time that a run still needs; see `bakeoff.plan`."""
+    """Requests, tokens, cost and time that a run still needs, as `bakeoff.plan` estimates."""
 
     prompts: int
     usage: tuple[StageUsage, ...]

@@ -1,4 +1,4 @@
-"""Prompts: what models are asked."""
+"""Prompts: conversations for a model to complete."""
 
 from typing import Literal, Self
 
@@ -39,7 +39,7 @@ class Prompt(Record):
     """
 
     id: str = ""
-    """Identifier given by the source, else computed from the messages."""
+    """Identifier from the source, else computed from the messages."""
     messages: tuple[Message, ...] = Field(min_length=1)
     tags: tuple[str, ...] = ()
     reference: str | None = None
@@ -65,12 +65,12 @@ class Prompt(Record):
 
 
 class PrefixedPrompt(Prompt):
-    """A prompt whose first message begins like that of other requests; never stored."""
+    """A prompt that shares the beginning of its first message with other requests; never stored."""
 
     shared: int = 0
     """Length of the common prefix in characters."""
 
     @classmethod
     def of(cls, prompt: Prompt, shared: int) -> Self:
-        """Return `prompt` with a common prefix of `shared` characters."""
+        """Return the id and messages of `prompt` with a common prefix of `shared` characters."""
         return cls(id=prompt.id, messages=prompt.messages, shared=shared)

@@ -27,11 +27,10 @@ R = TypeVar("R", bound=Record)
 
 
 def intern_fields_set(record: R) -> R:
-    """Save memory: replace the `model_fields_set` of a record and its `usage` by a shared set.
+    """Make a record and its `usage` share their `model_fields_set` with equal ones; return it.
 
-    Pydantic keeps a set of the names of the given fields for each instance, which takes half of
-    the memory of a verdict. Records are frozen, so instances with equal sets can share one object.
-    Returns the record.
+    Pydantic keeps a set of the names of the given fields for each instance, which takes half of the
+    memory of a verdict. Records are frozen, so instances with equal sets can share one object.
     """
     for instance in (record, getattr(record, "usage", None)):
         if isinstance(instance, Record):

@@ -26,12 +26,12 @@ Library = Literal["pandas", "polars"]
 
 
 class Design(Record):
-    """Which pairs are compared, and whether the sample size depended on earlier verdicts."""
+    """The compared pairs, and whether the sample size depended on earlier verdicts."""
 
     baseline: str | None = None
-    """The model that every other model is compared with; None: all pairs."""
+    """The model that every other model is compared with; None if all pairs are compared."""
     sequential: bool = False
-    """The number of prompts of a pair depended on its verdicts; intervals must allow for that."""
+    """The number of prompts of a pair depended on its verdicts; intervals account for that."""
 
     def pairs(self, models: Sequence[str]) -> list[tuple[str, str]]:
         """Return the compared pairs, each in the order of `models`."""
@@ -43,16 +43,16 @@ class Evidence(Record):
     """The input of a summary: prompts, completions, judgments and failures."""
 
     models: tuple[str, ...]
-    """In the order of comparison: each model with those after it."""
+    """In the order of comparison: each model is compared with those after it."""
     prompts: tuple[Prompt, ...]
     completions: tuple[ModelCompletion, ...]
     judgments: tuple[Judgment, ...]
     failures: tuple[Failure, ...]
     origins: dict[str, str] = Field(default_factory=dict)
-    """Spec (or `human:NAME`) of each model and judge, if known."""
+    """`backend:target` (or `human:NAME`) of each model and judge, if known."""
     notes: tuple[str, ...] = ()
     human_sample: HumanSample = "random"
-    """How the prompts with human votes were selected; only a random sample can correct a judge."""
+    """Selection of the prompts with human votes; only a random sample can correct a judge."""
     design: Design = Design()
     null_check: "Evidence | None" = None
     """Evidence of a model compared with itself."""
@@ -80,7 +80,7 @@ class Evidence(Record):
 
 
 class Views(Protocol):
-    """The functions of `bakeoff.report.views`, through which `Results` shows itself."""
+    """The functions of `bakeoff.report.views` that make data frames and HTML from results."""
 
     def judgments_frame(
         self, judgments: Sequence[Judgment], library: Library | None
@@ -100,9 +100,9 @@ _load_views: Callable[[], Views] | None = None
 
 
 def register_views(load: Callable[[], Views]) -> None:
-    """Set the function that loads the views; `bakeoff/__init__.py` calls it.
+    """Set the function that imports the views; `bakeoff/__init__.py` calls it.
 
-    Records are below the report layer, so that they cannot import it.
+    `records` is in a lower layer than `report`, so it does not import the views itself.
     """
     global _load_views
     _load_views = load
@@ -158,11 +158,14 @@ class Results(Record):
     environment: dict[str, JsonValue]
     """Versions, machine, and the identities of models and judges."""
     origins: dict[str, str] = Field(default_factory=dict)
+    """`backend:target` (or `human:NAME`) of each model and judge, if known."""
     human_sample: HumanSample = "random"
+    """Selection of the prompts with human votes; only a random sample can correct a judge."""
     design: Design = Design()
     null_check: Evidence | None = None
+    """Evidence of a model compared with itself."""
     run_usage: tuple[StageUsage, ...] = ()
-    """What the run that wrote this document requested, per model and judge."""
+    """Requests of the run that wrote this document and their cost, per model and judge."""
 
     @classmethod
     def of(
@@ -173,7 +176,7 @@ class Results(Record):
         environment: dict[str, JsonValue],
         run_usage: tuple[StageUsage, ...] = (),
     ) -> Self:
-        """Return the document of some evidence and its summary."""
+        """Return the document with this evidence and its summary."""
         return cls(
             schema=SCHEMA,
             config=config,
@@ -243,5 +246,5 @@ class Results(Record):
         yield "verdicts", tuple(pair.verdict for pair in self.summary.pairs)
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: the verdicts and the judge cards."""
+        """Return the HTML that a notebook shows: the verdicts and the judge cards."""
         return _views().notebook_html(self)

@@ -25,26 +25,29 @@ Outcome = Literal["better", "worse", "equivalent", "not enough data", "withheld"
 
 
 class ScoreStats(Record):
-    """Mean and sample standard deviation of scores over prompts."""
+    """Mean and sample standard deviation of scores over prompts; scores are divided by 10."""
 
     mean: float
     sd: float
 
 
 class ScoreDifference(Record):
-    """The mean of the paired score differences a - b over prompts."""
+    """The paired score differences a - b over prompts; scores are divided by 10."""
 
     value: Estimate
+    """Mean, -1 to 1."""
     sd: float
     """Sample standard deviation of the differences."""
     test: SignificanceResult
-    """Sign-flip permutation test of no difference."""
+    """Test of no difference: a sign-flip permutation test, or an anytime test after early
+    stopping."""
 
 
 class Flag(Record):
     """A warning about a number, with the action to take."""
 
     kind: str
+    """Name of the problem; the same for all models and pairs."""
     about: str
     """A model, or a pair as `a against b`."""
     value: float
@@ -76,7 +79,7 @@ class Accounting(Counts):
     """Adds up to `failed`."""
     by_judge: dict[str, Counts] = Field(default_factory=dict)
     by_order: dict[str, Counts] = Field(default_factory=dict)
-    """Keyed by the model that was shown first."""
+    """Keys are `MODEL first`, `judged apart` and `order not recorded`."""
     worst_case: tuple[float, float] | None = None
     """Win rate of a, 0 to 1, if every failed verdict were a loss, and if every one were a win."""
 
@@ -121,13 +124,14 @@ class JudgeCard(Counts):
     first_wins: Estimate | None = None
     """Share of decisive verdicts for the completion shown first; None if orders are unknown."""
     longer_wins: Estimate | None = None
-    """Share of decisive prompts won by the longer completion."""
+    """Share of decisive prompts won by the longer completion; None without completions."""
     repeat_agreement: Agreement | None = None
+    """Agreement of this judge's repeats of the same question."""
     panel_agreement: Agreement | None = None
     """Agreement with the panel of the other judges."""
     human_agreement: Agreement | None = None
     opposes_panel: bool = False
-    """This judge's win rate is on the other side of 50% than the panel's."""
+    """The win rate by this judge and that by the whole panel are on opposite sides of 50%."""
     win_rate_without: Estimate | None = None
     """The panel's win rate without this judge."""
     outcome_without: Outcome | None = None
@@ -139,7 +143,7 @@ class JudgeCard(Counts):
 
 
 class HumanVotes(Record):
-    """What people decided on a pair, beside the judges."""
+    """Votes of people on a pair that judges compared too."""
 
     voters: tuple[str, ...]
     prompts: int
@@ -147,11 +151,14 @@ class HumanVotes(Record):
     win_rate: Estimate
     """Win rate of a from votes alone."""
     judge_agreement: Agreement | None = None
+    """Agreement of the votes with the judges; voters and judges are aggregated first."""
     voter_agreement: Agreement | None = None
+    """Agreement of the voters with each other; None for a single one."""
     corrected: CalibratedRate | None = None
     """Win rate from votes and judges (PPI++); None if the prompts were not a random sample."""
     labels_needed: int | None = None
-    """Further votes until the interval decides; None if votes on all prompts would not suffice."""
+    """Further votes until the interval of `corrected` excludes 0.5: 0 if it does already, None if
+    votes on all prompts would not suffice."""
 
 
 class NullCheck(Record):
@@ -168,7 +175,7 @@ class NullCheck(Record):
     """Range in which `win_rate` lies in 95% of checks of a fair judge."""
     first_wins: Estimate | None = None
     decided: float | None = None
-    """Share of prompts with the same winner in both orders."""
+    """Share of prompts with the same winner, and no tie, in both orders."""
 
 
 class Slice(Record):
@@ -178,11 +185,11 @@ class Slice(Record):
     prompts: int
     win_rate: Estimate
     p: float
-    """Sign test."""
+    """P-value of the sign test."""
     adjusted_p: float
-    """Holm's adjustment over all slices."""
+    """P-value with Holm's adjustment over all slices of the pair."""
     outcome: SliceOutcome | None
-    """None if there are too few prompts."""
+    """None if there are too few prompts, or if the verdict on the pair is withheld."""
 
 
 class PairSummary(Record):
@@ -192,6 +199,7 @@ class PairSummary(Record):
     b: str
     prompts: int
     clusters: int | None = None
+    """Clusters of prompts; None if no prompt has a cluster tag."""
     wins: int
     losses: int
     ties: int
@@ -200,16 +208,19 @@ class PairSummary(Record):
     decisive_win_rate: Estimate | None = None
     """Win rate over prompts without a tie."""
     sign_test: SignificanceResult | None = None
-    """Exact test of `decisive_win_rate` against one half."""
+    """Test of no difference over prompts, or clusters: the exact sign test, or an anytime test
+    after early stopping."""
     holm_p: float | None = None
     """The p-value of `sign_test`, adjusted for all pairs of the summary."""
     scores_a: ScoreStats | None = None
     scores_b: ScoreStats | None = None
     score_difference: ScoreDifference | None = None
     scored_better: int = 0
+    """Prompts on which a has the higher mean score."""
     scored_worse: int = 0
     scored_equal: int = 0
     consistency: float | None = None
+    """Share of prompts whose two orders name the same winner; None without both orders."""
     flipped: float | None = None
     """Share of prompts whose two orders name opposite winners."""
     order: OrderEffect
@@ -229,7 +240,7 @@ class PairSummary(Record):
     verdict: str
     """The outcome as a sentence."""
     reasons: tuple[Flag, ...] = ()
-    """Why the verdict is withheld or weakened."""
+    """Problems that withhold or weaken the verdict."""
     flags: tuple[Flag, ...] = ()
     """Other warnings."""
 
@@ -258,53 +269,54 @@ class PairSummary(Record):
 
 
 class ModelSummary(Record):
-    """Counts of one model's completions and the flags they raise."""
+    """Counts of the completions of one model, and flags where too many have a problem."""
 
     model: str
     completed: int
     failed: int
     truncated: int
-    """Ended at the token limit, or look so."""
+    """Completions that ended at the token limit; guessed from the text if that is unknown."""
     empty: int
     refused: int = 0
     duplicated: int = 0
-    """Same text as the completion of another prompt."""
+    """Completions with the same text as the completion of another prompt."""
     malformed: int = 0
-    """Unbalanced `<think>` or `<answer>` tags."""
+    """Completions with an unbalanced tag, such as `<think>` or `<answer>`."""
     suspicious: int = 0
-    """Contain instructions to the judge or hidden text."""
+    """Completions with instructions to the judge or hidden text."""
     mean_tokens: float | None = None
     mean_characters: float | None = None
     flags: tuple[Flag, ...] = ()
 
 
 class Rating(Record):
-    """The rating of one of three models or more."""
+    """The rating of one model, where three or more are compared."""
 
     model: str
     strength: Estimate
     """Bradley-Terry strength in log-odds, centered at 0."""
     ranks: tuple[int, int] | None = None
-    """Best and worst possible rank, simultaneous over all models at 95%."""
+    """Best and worst possible rank; the ranges of all models hold together with 95% confidence."""
     group: str | None = None
     """Letters; two models share a letter if they do not differ significantly."""
 
 
 class RatingModel(Record):
-    """The model fitted for the ratings, and its parameters beside the strengths."""
+    """The model that was fitted for the ratings, and its parameters other than strengths."""
 
     method: str
-    """Description of the method, as a sentence."""
+    """The model, the treatment of the order of presentation and the method of the intervals."""
     prompts: int = Field(ge=1)
     clusters: int | None = None
+    """Clusters of prompts; None if no prompt has a cluster tag."""
     tie_parameter: float | None = Field(default=None, ge=0)
     """Davidson's nu: equal models tie with probability nu / (2 cosh(first_advantage / 2) + nu).
     None if not fitted."""
     first_advantage: float | None = None
     """Advantage of the completion shown first, in log-odds; None if not fitted."""
     components: int = Field(default=1, ge=1)
-    """Strongly connected components of the wins; strengths of different components are comparable
-    only through the ridge penalty."""
+    """Strongly connected components of the win graph; with more than one, only a ridge penalty
+    relates strengths of different components."""
 
 
 class Summary(Record):
@@ -319,7 +331,7 @@ class Summary(Record):
     rating_model: RatingModel | None = None
     null_checks: tuple[NullCheck, ...] = ()
     usage: tuple[StageUsage, ...] = ()
-    """Total tokens and cost per model and judge, over all runs."""
+    """Tokens and cost of the evidence per model and judge, over all runs."""
     notes: tuple[str, ...] = ()
 
     @property

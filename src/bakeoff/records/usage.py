@@ -34,8 +34,8 @@ class Usage(Record):
 class StageUsage(Record):
     """Requests, tokens and cost of one model or judge: planned, in one run, or in total.
 
-    A field that does not apply keeps its default. Counts are numbers of completions or verdicts,
-    or of requests; tokens and costs are None if unknown.
+    `Plan`, `Results.run_usage` and `Summary.usage` each set only some of the fields; the others
+    keep their defaults. Tokens are None if unknown.
     """
 
     stage: Stage
@@ -44,6 +44,7 @@ class StageUsage(Record):
     outcomes: int = Field(default=0, ge=0)
     """Completions or verdicts that exist, without failures."""
     failed: int = Field(default=0, ge=0)
+    """Completions or verdicts that failed."""
     stored: int = Field(default=0, ge=0)
     """Outcomes taken from the store, without a request."""
     requests: int = Field(default=0, ge=0)
@@ -59,11 +60,11 @@ class StageUsage(Record):
     max_cost: float | None = Field(default=None, ge=0)
     """US dollars if every completion and verdict reaches its token limit."""
     seconds: float | None = Field(default=None, ge=0)
-    """Estimated time if it runs alone; None if the time depends on this machine."""
+    """Estimated time of these requests alone; None if it depends on this machine."""
 
 
 def total_or_none(amounts: Iterable[float | None]) -> float | None:
     """Return the sum, or None if any amount is None."""
-    known = list(amounts)
-    values = [amount for amount in known if amount is not None]
-    return sum(values) if len(values) == len(known) else None
+    listed = list(amounts)
+    known = [amount for amount in listed if amount is not None]
+    return sum(known) if len(known) == len(listed) else None

@@ -14,7 +14,7 @@ from bakeoff.records.record import Record
 from bakeoff.records.usage import Stage, Usage
 
 Winner = Literal["a", "b", "tie"]
-Presented = Literal["recorded", "unknown", "apart"]
+Presentation = Literal["recorded", "unknown", "pointwise"]
 RetryReason = Literal["unreadable", "contradiction"]
 
 
@@ -26,7 +26,7 @@ class Scores(NamedTuple):
 
 
 class RawScores(NamedTuple):
-    """Pointwise values of the two completions (rewards or log-probabilities), on any scale."""
+    """Rewards or log-probabilities of the two completions, on the scale of the judge."""
 
     first: float
     second: float
@@ -56,7 +56,7 @@ class Verdict(Record):
     first: float = Field(ge=0, le=1)
     """Probability that the first completion is better; 0.5 is a tie."""
     scores: Scores | None = None
-    """0 to 10 each; None if the judge gives no scores."""
+    """None if the judge gives no scores."""
     reason: str = ""
     """The judge's explanation."""
     raw: str = ""
@@ -64,7 +64,7 @@ class Verdict(Record):
     raw_scores: RawScores | None = None
     """Values of a pointwise judge: rewards or log-probabilities."""
     retry_reason: RetryReason | None = None
-    """Why the judge was asked a second time."""
+    """Problem of the first reply, for which the judge was asked a second time."""
     contradictory: bool = False
     """Winner and scores contradicted each other in the second reply too; `first` follows the
     scores."""
@@ -79,9 +79,9 @@ class Verdict(Record):
 
     @property
     def winner_has_lower_score(self) -> bool:
-        """Whether the winner is not the completion with the higher score.
+        """Whether the winner is not the completion with the higher score, or is a tie.
 
-        Equal scores contradict no winner: scores are coarse.
+        False for equal scores, which contradict no winner, and without scores.
         """
         if self.scores is None or self.scores.first == self.scores.second:
             return False
@@ -113,22 +113,29 @@ class Judgment(Record):
     repeat: int = 0
     sample: int = Field(default=0, ge=0)
     """Index of the completions that were compared."""
-    presented: Presented = "recorded"
-    """`recorded`: the order is known. `unknown`: an imported file does not tell the order, and
-    `first` is either model. `apart`: a pointwise judge saw each completion alone."""
+    presented: Presentation = "recorded"
+    """`recorded`: the order is known. `unknown`: an imported file does not record the order, and
+    `first` may be either model. `pointwise`: each completion was judged separately."""
     verdict: Verdict
+
+    def with_ids(self, prompt_id: str, sample: int, repeat: int) -> Self:
+        """Return the judgment with another prompt, sample and repeat."""
+        return self.model_copy(update={"prompt_id": prompt_id, "sample": sample, "repeat": repeat})
 
 
 class Failure(Record):
-    """A completion or verdict that could not be obtained: not in statistics, retried later."""
+    """A completion or verdict that could not be obtained: not in statistics, retried by the next
+    run."""
 
     stage: Stage
     prompt_id: str
     participant: str
     """Name of the model or judge that failed."""
     kind: str
+    """Kind of error, such as `backend`, `verdict` or `refused`."""
     message: str
     raw: str | None = None
+    """The reply as received, if there was one."""
     status: int | None = None
     """HTTP status."""
     first: str | None = None
@@ -139,12 +146,13 @@ class Failure(Record):
     usage: Usage | None = None
     """Tokens of requests that were answered without a usable outcome."""
     cost: float | None = Field(default=None, ge=0)
+    """US dollars for these requests; None if unknown."""
 
     @classmethod
     def of(
         cls, error: WorkError, stage: Stage, prompt_id: str, participant: str, sample: int = 0
     ) -> Self:
-        """Return the record of an error."""
+        """Return the record of an error of the model or judge `participant`."""
         return cls(
             stage=stage,
             prompt_id=prompt_id,
@@ -157,6 +165,10 @@ class Failure(Record):
             **error.usage,
         )
 
+    def with_ids(self, prompt_id: str, sample: int, repeat: int) -> Self:
+        """Return the failure with another prompt, sample and repeat."""
+        return self.model_copy(update={"prompt_id": prompt_id, "sample": sample, "repeat": repeat})
+
     def for_pair(self, first: str, second: str, repeat: int, sample: int = 0) -> Self:
         """Return the failure of a judgment with the names of its models."""
         return self.model_copy(
@@ -165,7 +177,7 @@ class Failure(Record):
 
 
 class Comparison(Record):
-    """Two models on one prompt, aggregated over orders, repeats, samples and judges."""
+    """The comparison of two models on one prompt, over all orders, repeats, samples and judges."""
 
     prompt_id: str
     a: str
@@ -173,10 +185,12 @@ class Comparison(Record):
     preference: float = Field(ge=0, le=1)
     """Probability that `a` is better: the mean over judges of the means over orders."""
     winner: Winner
-    """Majority of the judges; a tie if the two orders name opposite winners."""
+    """Winner by a majority of the judges. The winner by one judge is a tie if the two orders name
+    opposite winners."""
     flipped: bool = False
-    """The two orders name opposite winners."""
+    """For a majority of the judges, the two orders name opposite winners."""
     consistent: bool | None = None
-    """Both orders name the same winner; None if only one order was judged."""
+    """For a majority of the judges, both orders name the same winner; None if only one order was
+    judged."""
     scores: Scores | None = None
     """Mean scores of `a` and `b`, 0 to 10."""

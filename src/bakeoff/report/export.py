@@ -1,4 +1,4 @@
-"""Saves results as files, atomically, and without overwriting those of another comparison.
+"""Saving of results as files, atomically and without overwriting those of another comparison.
 
 A symbolic link with the name of a file is replaced; its target is not changed.
 """
@@ -42,7 +42,8 @@ def check_writable(out: Path, flag: str = "--out") -> None:
 def save(results: Results, out: Path, inputs: str = "") -> None:
     """Write `results.json` and `report.html`; those of another comparison are renamed.
 
-    `inputs` is the `input_digest` by which `is_saved` recognizes the files.
+    `inputs` is the `input_digest` by which `is_saved` recognizes the files. Raises ConfigError if a
+    file cannot be written.
     """
     document, page = _encode(results.to_json()), _encode(_page(results).html)
     _rename_other(results, out)

@@ -7,14 +7,14 @@ from bakeoff.analysis.aggregate import preference_of, winner_of
 from bakeoff.analysis.pair_data import PairData, pair_data_of
 from bakeoff.errors import ConfigError
 from bakeoff.records import Judgment, Results
+from bakeoff.records.results import Library
 
 if TYPE_CHECKING:
     import pandas
     import polars
 
-Library = Literal["pandas", "polars"]
 Cell = str | float | bool | list[str] | None
-Row = tuple[Cell, ...]
+TableRow = tuple[Cell, ...]
 Kind = Literal["text", "number", "count", "flag", "texts"]
 
 
@@ -66,20 +66,17 @@ _PANDAS = {"text": "string", "number": "float64", "count": "int64", "flag": "boo
 _PANDAS_OPTIONAL = {"text": "string", "number": "Float64", "count": "Int64", "flag": "boolean"}
 
 
-def judgment_rows(judgments: Iterable[Judgment]) -> list[Row]:
+def judgment_rows(judgments: Iterable[Judgment]) -> list[TableRow]:
     """One row per judgment with the columns `JUDGMENTS`; `winner` is a model name or `tie`."""
     return [_judgment_row(judgment) for judgment in judgments]
 
 
-def comparison_rows(results: Results) -> list[Row]:
-    """One row per prompt and pair of models, with the columns `COMPARISONS`.
-
-    The summary counts these rows.
-    """
-    return [row for trial in pair_data_of(results).values() for row in _comparison_rows(trial)]
+def comparison_rows(results: Results) -> list[TableRow]:
+    """One row per prompt and pair of models, with the columns `COMPARISONS`."""
+    return [row for data in pair_data_of(results).values() for row in _comparison_rows(data)]
 
 
-def _judgment_row(judgment: Judgment) -> Row:
+def _judgment_row(judgment: Judgment) -> TableRow:
     verdict = judgment.verdict
     scores = verdict.scores or (None, None)
     usage = verdict.usage
@@ -106,9 +103,9 @@ def _judgment_row(judgment: Judgment) -> Row:
     )
 
 
-def _comparison_rows(trial: PairData) -> Iterator[Row]:
-    names = {"a": trial.a, "b": trial.b, "tie": "tie"}
-    for comparison, unit in zip(trial.comparisons, trial.units, strict=True):
+def _comparison_rows(data: PairData) -> Iterator[TableRow]:
+    names = {"a": data.a, "b": data.b, "tie": "tie"}
+    for comparison, unit in zip(data.comparisons, data.units, strict=True):
         yield (
             comparison.prompt_id,
             comparison.a,
@@ -119,11 +116,11 @@ def _comparison_rows(trial: PairData) -> Iterator[Row]:
             comparison.consistent,
             *(comparison.scores or (None, None)),
             unit,
-            list(trial.tags(comparison.prompt_id)),
+            list(data.tags(comparison.prompt_id)),
         )
 
 
-def pandas_frame(columns: Sequence[Column], rows: Sequence[Row]) -> "pandas.DataFrame":
+def pandas_frame(columns: Sequence[Column], rows: Sequence[TableRow]) -> "pandas.DataFrame":
     """The rows as a pandas frame; ModuleNotFoundError if pandas is not installed."""
     import pandas
 
@@ -138,7 +135,7 @@ def pandas_frame(columns: Sequence[Column], rows: Sequence[Row]) -> "pandas.Data
     )
 
 
-def polars_frame(columns: Sequence[Column], rows: Sequence[Row]) -> "polars.DataFrame":
+def polars_frame(columns: Sequence[Column], rows: Sequence[TableRow]) -> "polars.DataFrame":
     """The rows as a polars frame; ModuleNotFoundError if polars is not installed."""
     import polars
 
@@ -160,7 +157,7 @@ def polars_frame(columns: Sequence[Column], rows: Sequence[Row]) -> "polars.Data
 
 
 def frame_of(
-    library: Library | None, columns: Sequence[Column], rows: Sequence[Row]
+    library: Library | None, columns: Sequence[Column], rows: Sequence[TableRow]
 ) -> "pandas.DataFrame | polars.DataFrame":
     """The rows as a frame of `library`; None means pandas or, if that is not installed, polars.
 

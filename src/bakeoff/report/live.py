@@ -12,8 +12,9 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.text import Text
 
+from bakeoff.records import Stage
 from bakeoff.report.plain_text import escape_controls, shorten, transliterate
-from bakeoff.runtime.progress import ProgressCallback, ProgressUpdate, Stage
+from bakeoff.runtime.progress import ProgressCallback, ProgressUpdate
 
 Clock = Callable[[], float]
 
@@ -44,7 +45,7 @@ _ASCII = BarCharacters("#", ".", "~")
 def show_progress(
     console: Console, priced: Collection[str] = (), clock: Clock = time.monotonic
 ) -> Iterator[ProgressCallback]:
-    """Yields the callback that a run reports its progress to.
+    """Yield the callback that a run reports its progress to.
 
     A terminal has a bar per model and judge, a pipe a line after each tenth of the work or half a
     minute. `priced` names the models and judges that cost money: their rows say if no price is
@@ -86,7 +87,7 @@ class RowCells(NamedTuple):
 
 
 class ProgressRow:
-    """The progress and rate of one model or judge."""
+    """The progress and rate of one model or judge; times are seconds of the clock."""
 
     def __init__(self, progress: ProgressUpdate, now: float) -> None:
         self.progress = progress
@@ -113,9 +114,9 @@ class ProgressRow:
         return self.progress.tokens + self.progress.tokens_in_progress
 
     def take_line(self, now: float) -> bool:
-        """Whether a pipe gets a line now; if so, records that it does.
+        """Whether to print a line on a pipe now; the next one is measured from it.
 
-        It gets one at the end, and after each tenth of the work or half a minute with progress.
+        One is due at the end, and after each tenth of the work or half a minute with progress.
         """
         printed_at, done, tokens = self._printed
         advanced, waited = self.progress.done - done, now - printed_at
@@ -169,10 +170,10 @@ class ProgressTable:
             return ""
         cells = row.cells(now, priced=progress.participant in self._priced)
         count = f"{cells.label}: {cells.progress}"
-        kept = f"{progress.stored} from the store" if progress.stored else ""
-        parts = [count, kept, cells.failed, cells.rate, cells.time, cells.tokens, cells.money]
+        stored = f"{progress.stored} from the store" if progress.stored else ""
+        parts = [count, stored, cells.failed, cells.rate, cells.time, cells.tokens, cells.money]
         if row.is_done:
-            parts = [f"{count} {cells.time}", kept, cells.failed, cells.tokens, cells.money]
+            parts = [f"{count} {cells.time}", stored, cells.failed, cells.tokens, cells.money]
         return ", ".join(filter(None, parts))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

@@ -1,13 +1,14 @@
 """Terminal output: the summary of results, sample prompts, errors and log lines.
 
-Every text from a model, judge, file or server passes `escape_controls` and is transliterated to the
-encoding of the terminal.
+Control characters in texts of models, judges, files and servers are escaped, and characters that
+the terminal's encoding lacks are transliterated.
 """
 
 import io
 import logging
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
@@ -15,6 +16,8 @@ from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 from rich.text import Text
 
+from bakeoff.config import Config
+from bakeoff.config.options import AuditOptions, VoteOptions
 from bakeoff.environment import credentials
 from bakeoff.records import (
     Failure,
@@ -38,7 +41,7 @@ from bakeoff.report.plain_text import (
 from bakeoff.report.text.costs import cost_lines
 from bakeoff.report.text.summary import Sections, pair_sections, rating_lines
 
-# A spec, its description, what it needs, its key variable, and whether that is set.
+# A spec, its description, how to install it, its key variable, and whether that is set.
 BackendRow = tuple[str, str, str, str, bool | None]
 
 _MAX_CHARACTERS = 500  # of a text in a sample
@@ -106,6 +109,19 @@ def print_path(console: Console, path: object) -> None:
     """Print a path on a line of its own, without wrapping it."""
     text = escape_controls(str(path)).replace("\n", "\\n")
     console.print(Text(transliterate(text, console.encoding)), soft_wrap=True)
+
+
+def print_outcome(
+    results: Results, options: Config | AuditOptions | VoteOptions, out: Path
+) -> None:
+    """Print results to stdout: JSON, or the summary and the paths of the files in `out`."""
+    if options.print_json:
+        print_json(results.to_json())
+    elif not options.quiet:
+        console = make_console()
+        print_results(console, results, options.show_samples)
+        for name in ("results.json", "report.html"):
+            print_path(console, out / name)
 
 
 def print_results(console: Console, results: Results, samples: int) -> None:
@@ -196,24 +212,24 @@ def _print_sample(console: Console, results: Results, prompt: Prompt) -> None:
 
 def _verdict_lines(results: Results, prompt: Prompt, failed: Iterable[Failure]) -> Iterator[str]:
     """One line for each verdict on a prompt, and for each that failed."""
-    two = len(results.summary.models) == 2
+    two_models = len(results.summary.models) == 2
     for judgment in results.judgments:
         if judgment.prompt_id == prompt.id:
-            head = f"{judgment.judge}, {_presentation(judgment, two)}"
+            head = f"{judgment.judge}, {_presentation(judgment, two_models)}"
             yield f"{head}: {_preference(judgment)}. {_short(judgment.verdict.reason)}"
     for failure in failed:
         if failure.stage == "judgment":
-            head = f"{failure.participant}, {_presentation(failure, two)}"
+            head = f"{failure.participant}, {_presentation(failure, two_models)}"
             yield f"{head}: no verdict: {_short(failure.message)}"
 
 
-def _presentation(outcome: Judgment | Failure, two: bool) -> str:
+def _presentation(outcome: Judgment | Failure, two_models: bool) -> str:
     """The order in which a judge saw the completions; short if there are only two models."""
     again = f", repeat {outcome.repeat + 1}" if outcome.repeat else ""
     if isinstance(outcome, Judgment) and outcome.presented != "recorded":
-        how = "each alone" if outcome.presented == "apart" else "order not known"
+        how = "each alone" if outcome.presented == "pointwise" else "order not known"
         return f"{outcome.first} and {outcome.second}, {how}{again}"
-    return f"{outcome.first} shown first{'' if two else f', {outcome.second} second'}{again}"
+    return f"{outcome.first} shown first{'' if two_models else f', {outcome.second} second'}{again}"
 
 
 def _preference(judgment: Judgment) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bakeoff.records import Judgment, Results
+from bakeoff.records.results import Library
 from bakeoff.report.frames import (
     COMPARISONS,
     JUDGMENTS,
-    Library,
     comparison_rows,
     frame_of,
     judgment_rows,

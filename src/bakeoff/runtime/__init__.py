@@ -1,4 +1,4 @@
-"""How items get through slow models: workers, queues, rate limits, spending, cancellation."""
+"""Workers, and what they share in a run: queues, rate limits, a spend limit and stop tokens."""
 
 from bakeoff.runtime.cancellation import (
     ChildStopToken,
@@ -14,7 +14,7 @@ from bakeoff.runtime.capabilities import (
     HasWeights,
     Planned,
     Priced,
-    Progress,
+    ReportsProgress,
     estimate_cost,
     notify_committed,
     planned_requests,
@@ -22,7 +22,7 @@ from bakeoff.runtime.capabilities import (
     tokens_in_progress,
     weights_of,
 )
-from bakeoff.runtime.gc_freeze import gc_frozen
+from bakeoff.runtime.garbage_collection import gc_frozen
 from bakeoff.runtime.rate_limits.rate_limiter import Quota
 from bakeoff.runtime.rate_limits.request_queue import (
     Permit,
@@ -66,9 +66,9 @@ __all__ = [
     "Permit",
     "Planned",
     "Priced",
-    "Progress",
     "Quota",
     "RateLimits",
+    "ReportsProgress",
     "RequestQueue",
     "Server",
     "ServerUnavailableError",

@@ -1,6 +1,6 @@
 """Stop tokens: how a run ends early, finishing requests in flight and starting no new ones.
 
-The token of a run is in a context variable: workers find it without its being passed to them.
+The token of a run is in a context variable, so that it need not be passed to the workers.
 """
 
 import asyncio
@@ -58,14 +58,14 @@ class StopToken:
 
     @contextmanager
     def child(self) -> "Iterator[ChildStopToken]":
-        """Activate a token that is stopped with this one, and can be stopped before it."""
+        """Activate a child token in the body; stopping this token stops the child, too."""
         child = ChildStopToken(self)
         with self.on_stop(child.end), child.activate():
             yield child
 
     @contextmanager
     def on_stop(self, callback: StopCallback) -> Iterator[None]:
-        """While the body runs, call `callback` on stop; at once if it is stopped already."""
+        """Call `callback` if the token is stopped while the body runs, or is stopped already."""
         if self.reason is not None:
             callback(StoppedError(self.reason))
         self._callbacks.add(callback)
@@ -76,7 +76,7 @@ class StopToken:
 
 
 class ChildStopToken(StopToken):
-    """Stop token of one wave. Stopping it stops the run; `finish_early` ends only the wave."""
+    """Stop token of one stage. `stop` stops the whole run; `finish_early` ends only the stage."""
 
     def __init__(self, parent: StopToken) -> None:
         super().__init__()
@@ -87,11 +87,11 @@ class ChildStopToken(StopToken):
         self._parent.stop(reason)
 
     def end(self, error: StoppedError) -> None:
-        """Stop the wave because the run was stopped."""
+        """Stop the stage because the run was stopped."""
         super().stop(str(error))
 
     def finish_early(self) -> None:
-        """Stop the wave because its result is decided."""
+        """Stop the stage because its result is decided."""
         super().stop("enough is known")
 
 
@@ -99,12 +99,12 @@ _CURRENT: ContextVar[StopToken | None] = ContextVar("stop_token", default=None)
 
 
 def current_stop_token() -> StopToken:
-    """Return the active stop token; outside of a run a new one, which is never stopped."""
+    """Return the active stop token; outside of a run a new one, which nothing stops."""
     return _CURRENT.get() or StopToken()
 
 
 def has_stop_token() -> bool:
-    """Return whether this code is part of a run that can be stopped and resumed."""
+    """Return whether a stop token is active: the code is part of a run that can be resumed."""
     return _CURRENT.get() is not None
 
 

@@ -1,6 +1,7 @@
-"""Optional members of workers: a protocol for each, and the function that calls it if present.
+"""Optional members of workers: a protocol for each, and a function that uses the member if present.
 
-The functions look at a judge first and then at the generator that it is built on.
+If a judge does not have a member, the functions use that of its generator; `planned_requests` does
+not, as a judge's items are pairs and not prompts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,21 +17,21 @@ AnyWorker = Worker[Any, Any]
 
 @runtime_checkable
 class HasWeights(Protocol):
-    """A worker that knows which model it runs."""
+    """A worker whose model can be identified."""
 
     @property
     def weights(self) -> str | None:
-        """Key of the model: workers with equal keys run the same model. None: not known."""
+        """Key of the model: workers with equal keys run the same model. None: unknown."""
         ...
 
 
 @runtime_checkable
-class Progress(Protocol):
-    """A worker that reports on items whose outcome is not emitted yet."""
+class ReportsProgress(Protocol):
+    """A worker that reports the progress of items without an outcome."""
 
     @property
     def remote_done(self) -> int:
-        """Number of requests that are done at the provider, in batches that have not ended."""
+        """Number of requests that the provider has processed, in batches that have not ended."""
         ...
 
     @property
@@ -44,13 +45,13 @@ class Priced(Protocol):
     """A worker whose requests cost money."""
 
     def estimate_cost(self, usage: Usage) -> float | None:
-        """Return US dollars for `usage`; None if the price is not known."""
+        """Return US dollars for `usage`; None if the price is unknown."""
         ...
 
 
 @runtime_checkable
 class Planned(Protocol[I]):
-    """A worker that can say which requests an item takes; for estimates of cost and time."""
+    """A worker that can list the requests of an item; for estimates of cost and time."""
 
     def requests(self, item: I) -> Sequence[ModelRequest]:
         """Return the requests that `item` takes if none fails."""
@@ -59,16 +60,16 @@ class Planned(Protocol[I]):
 
 @runtime_checkable
 class Durable(Protocol):
-    """A worker that keeps state until its outcomes are stored, as a journal of batches."""
+    """A worker that keeps state until its outcomes are stored, like a journal of batches."""
 
     def on_committed(self) -> None:
-        """Called when everything that the worker emitted is in the store."""
+        """Delete or update that state: all outcomes that the worker emitted are in the store."""
         ...
 
 
 @runtime_checkable
 class HasGenerator(Protocol):
-    """A worker that is built on a generator."""
+    """A judge that asks a generator."""
 
     @property
     def generator(self) -> Generator:
@@ -77,32 +78,32 @@ class HasGenerator(Protocol):
 
 
 def _layers(worker: AnyWorker) -> Iterator[AnyWorker]:
-    """Yield the worker, and the generator that it is built on."""
+    """Yield the worker, and the generator that it asks if it is a judge."""
     yield worker
     if isinstance(worker, HasGenerator):
         yield from _layers(worker.generator)
 
 
 def weights_of(worker: AnyWorker) -> str | None:
-    """Return the key of the worker's model; None if it is not known."""
+    """Return the key of the worker's model; None if unknown."""
     known = (layer.weights for layer in _layers(worker) if isinstance(layer, HasWeights))
     return next(known, None)
 
 
 def remote_done(worker: AnyWorker) -> int:
-    """Return how many requests are done at the provider and not emitted; 0 if not known."""
-    known = (layer.remote_done for layer in _layers(worker) if isinstance(layer, Progress))
+    """Return how many requests the provider has processed without an outcome; 0 if unknown."""
+    known = (layer.remote_done for layer in _layers(worker) if isinstance(layer, ReportsProgress))
     return next(known, 0)
 
 
 def tokens_in_progress(worker: AnyWorker) -> int:
-    """Return how many tokens are generated for unfinished items; 0 if not known."""
-    known = (layer.tokens_in_progress for layer in _layers(worker) if isinstance(layer, Progress))
-    return next(known, 0)
+    """Return how many tokens are generated for unfinished items; 0 if unknown."""
+    layers = (layer for layer in _layers(worker) if isinstance(layer, ReportsProgress))
+    return next((layer.tokens_in_progress for layer in layers), 0)
 
 
 def estimate_cost(worker: AnyWorker, usage: Usage) -> float | None:
-    """Return US dollars for `usage`; None if the price is not known."""
+    """Return US dollars for `usage`; None if the price is unknown."""
     for layer in _layers(worker):
         if isinstance(layer, Priced):
             return layer.estimate_cost(usage)
@@ -110,12 +111,12 @@ def estimate_cost(worker: AnyWorker, usage: Usage) -> float | None:
 
 
 def planned_requests(worker: Worker[I, Any], item: I) -> Sequence[ModelRequest]:
-    """Return the requests that `item` takes if none fails; empty if not known."""
+    """Return the requests that `item` takes if none fails; empty if unknown."""
     return worker.requests(item) if isinstance(worker, Planned) else ()
 
 
 def notify_committed(worker: AnyWorker) -> None:
-    """Tell the worker that everything it emitted is in the store."""
+    """Call `on_committed`: all that the worker emitted is in the store."""
     for layer in _layers(worker):
         if isinstance(layer, Durable):
             layer.on_committed()

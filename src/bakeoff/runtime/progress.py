@@ -12,18 +12,16 @@ from typing import Literal, Self
 from pydantic import AwareDatetime, Field, ValidationError
 
 from bakeoff.errors import StoppedError, WorkError
-from bakeoff.records import Completion, Record, Verdict
+from bakeoff.records import Completion, Record, Stage, Verdict
 from bakeoff.storage.files import write_atomically
 
 log = logging.getLogger(__name__)
 
-Stage = Literal["completion", "judgment"]
-
 PROGRESS_FILE = "progress.json"
 HEARTBEAT = 2.0  # seconds between two writes of an unchanged file
 _STALE = 15.0  # seconds without a write after which a run counts as stopped
-_PAUSE = 0.5  # seconds between two writes at least
-_MAX_BYTES = 1_000_000  # a larger file is not ours
+_PAUSE = 0.5  # seconds between two writes, at least
+_MAX_BYTES = 1_000_000  # a larger file is not a progress file
 
 
 class ProgressUpdate(Record):
@@ -34,21 +32,21 @@ class ProgressUpdate(Record):
     participant: str
     """Name of the model or judge."""
     done: int = Field(default=0, ge=0)
-    """Number of outcomes, those from the store and failures included."""
+    """Number of outcomes, including failures and those from the store."""
     failed: int = Field(default=0, ge=0)
     """Those of `done` that failed."""
     total: int = Field(ge=0)
-    """Number of outcomes wanted."""
+    """Number of outcomes requested."""
     stored: int = Field(default=0, ge=0)
-    """Those of `done` that the store had."""
+    """Those of `done` that were in the store."""
     remote_done: int = Field(default=0, ge=0)
-    """Further requests that are done at the provider, in batches that have not ended."""
+    """Further requests that the provider has processed, in batches that have not ended."""
     tokens: int = Field(default=0, ge=0)
     """Tokens in and out of the new outcomes."""
     tokens_in_progress: int = Field(default=0, ge=0)
-    """Tokens generated for outcomes that are not done."""
+    """Tokens generated for unfinished outcomes."""
     cost: float | None = Field(default=0.0, ge=0, allow_inf_nan=False)
-    """US dollars for the new outcomes; None if a price is not known."""
+    """US dollars for the new outcomes; None if a price is unknown."""
 
 
 ProgressCallback = Callable[[ProgressUpdate], None]
@@ -62,7 +60,7 @@ class ProgressCounter:
     ) -> None:
         self.stage = stage
         self.stored = 0
-        """Number of outcomes that the store had."""
+        """Number of outcomes that were in the store."""
         self._participant = participant
         self._total = total
         self._on_progress = on_progress
@@ -74,29 +72,29 @@ class ProgressCounter:
 
     @property
     def has_results(self) -> bool:
-        """Whether there is a new outcome that is no failure."""
+        """Whether there is a new outcome that is not a failure."""
         return self._done > self.stored + self._failed
 
     def add_stored(self, count: int = 1) -> None:
-        """Count outcomes that the store had."""
+        """Count outcomes that were in the store."""
         self._done += count
         self.stored += count
         self._report()
 
     def set_remote_done(self, count: int) -> None:
-        """Set how many requests are done at the provider and have no outcome yet."""
+        """Set how many requests the provider has processed without an outcome here."""
         if count != self._remote_done:
             self._remote_done = count
             self._report()
 
     def set_tokens_in_progress(self, tokens: int) -> None:
-        """Set how many tokens are generated for outcomes that are not done."""
+        """Set how many tokens are generated for unfinished outcomes."""
         if tokens != self._tokens_in_progress:
             self._tokens_in_progress = tokens
             self._report()
 
     def add_new(self, outcome: Completion | Verdict | WorkError, times: int = 1) -> None:
-        """Count a new outcome that is wanted `times` times and paid once; no StoppedError."""
+        """Count a new outcome `times` times, and its tokens and cost once. Ignores StoppedError."""
         if isinstance(outcome, StoppedError):
             return
         self._done += times
@@ -114,7 +112,7 @@ class ProgressCounter:
         self._report()
 
     def finish(self) -> None:
-        """Set the total to what is done: no more is wanted."""
+        """Set the total to the number of outcomes that are done."""
         if self._done < self._total:
             self._total = self._done
             self._report()
@@ -137,27 +135,27 @@ class ProgressCounter:
 
 
 def tokens_of(record: Completion | Verdict) -> int:
-    """Return the tokens in and out; for a completion without usage, those out."""
+    """Return the tokens in and out; the tokens out for a completion without usage; else 0."""
     if record.usage:
         return record.usage.input_tokens + record.usage.output_tokens
     return (record.tokens or 0) if isinstance(record, Completion) else 0
 
 
 class ProgressReport(Record):
-    """Content of `progress.json`, which exists while a run goes on and after it was stopped."""
+    """Content of `progress.json`, which exists during a run and after a run that was stopped."""
 
     schema_: Literal["bakeoff-progress/1"] = Field(default="bakeoff-progress/1", alias="schema")
     started: AwareDatetime
     """When the run started."""
     updated: AwareDatetime
-    """When this was written."""
+    """When the file was written."""
     rows: tuple[ProgressUpdate, ...] = ()
     """One per model and judge; empty while models are downloaded and checked."""
     results: str = "results.json"
-    """Name of the file that replaces this one when the run is finished."""
+    """Name of the file, in the same folder, that is written when the run has finished."""
 
     def is_stale(self, now: datetime) -> bool:
-        """Return whether the run has stopped: a running one writes every `HEARTBEAT` seconds."""
+        """Return whether the run has stopped: it would have written every `HEARTBEAT` seconds."""
         return abs((now - self.updated).total_seconds()) > _STALE
 
 
@@ -165,7 +163,7 @@ def read_progress(folder: Path) -> ProgressReport | None:
     """Return the progress of the run that writes into `folder`; None without a readable file."""
     path = folder / PROGRESS_FILE
     try:
-        if not path.is_file():  # reading a pipe could block for ever
+        if not path.is_file():  # reading a pipe could block
             return None
         with path.open("rb") as file:
             return ProgressReport.model_validate_json(file.read(_MAX_BYTES))
@@ -174,10 +172,10 @@ def read_progress(folder: Path) -> ProgressReport | None:
 
 
 class ProgressFile:
-    """Writes `progress.json` while it is entered; called with each update as a ProgressCallback.
+    """Context manager and ProgressCallback that writes `progress.json` into `folder`.
 
-    The file is deleted at the end and stays if the body raises. A failure to write it is logged
-    once and stops no run.
+    The file is deleted on exit, unless the body raises. A failure to write is logged once, and does
+    not stop the run.
     """
 
     def __init__(self, folder: Path, on_progress: ProgressCallback = lambda _: None) -> None:
@@ -202,11 +200,11 @@ class ProgressFile:
         if kind is not None and self._rows:
             self.write()
         else:  # finished, or failed before the first update
-            with suppress(OSError):  # a file that stays is recognized as stale
+            with suppress(OSError):  # a file that stays is stale after a while
                 self._path.unlink(missing_ok=True)
 
     def __call__(self, update: ProgressUpdate) -> None:
-        """Pass the update on, and write the file unless it was written just now."""
+        """Call `on_progress`, and write the file unless it was written less than 0.5 s ago."""
         self._rows[update.stage, update.participant] = update
         self._on_progress(update)
         if time.monotonic() - self._written >= _PAUSE:

@@ -4,10 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from bakeoff.errors import StoppedError
-from bakeoff.records import Usage
 from bakeoff.runtime.cancellation import current_stop_token, wait_or_stop
-
-_NO_USAGE = Usage(input_tokens=0, output_tokens=0)
 
 
 @dataclass
@@ -19,17 +16,15 @@ class UsageTotals:
     retries: int = 0
     """Those of `requests` that repeat an earlier one for the same item."""
     unanswered: int = 0
-    """Requests without a readable reply; the provider may bill them all the same."""
-    usage: Usage = _NO_USAGE
-    """Tokens of the answered requests."""
+    """Requests without a readable reply, which the provider may have billed."""
     cost: float | None = 0.0
-    """US dollars for the answered requests; None if a price is not known."""
+    """US dollars for the answered requests; None if a price is unknown."""
 
 
 class SpendLimit:
-    """Keeps a run within a limit in US dollars, counting every request at its highest cost.
+    """Keeps a run within `limit` US dollars; None: no limit.
 
-    An unanswered request counts as much as it could have cost. None: no limit.
+    Requests in flight, and those without a reply, count at the highest cost that they can have.
     """
 
     def __init__(self, limit: float | None = None) -> None:
@@ -45,10 +40,11 @@ class SpendLimit:
         return self.totals.setdefault((stage, name), UsageTotals())
 
     async def reserve(self, max_cost: float, *, batch_only: bool = False) -> None:
-        """Reserve US dollars for one request.
+        """Reserve `max_cost` US dollars for one request.
 
-        If they are not left, waits for requests in flight, which may turn out cheaper; not if
-        `batch_only`, as they take hours. If that does not help, stops the run: StoppedError.
+        If that exceeds the limit, waits until requests in flight are settled, as they often cost
+        less than reserved. If none is in flight, stops the run and raises StoppedError;
+        `batch_only` does so at once, as replies take hours.
         """
         if self.limit is None:
             return

@@ -20,13 +20,13 @@ class Timing(NamedTuple):
 
     kind: WorkKind
     attributed: float
-    """While no kind of higher precedence was running; these add up over all kinds."""
+    """Time while it was running and no kind of higher precedence was; no time counts twice."""
     total: float
-    """While it was running at all."""
+    """Time while it was running."""
 
 
 class Stopwatch:
-    """Measures what is `timed` in the context that enters it, and in threads that copy that."""
+    """Measures `timed` work in the context that enters it, and in threads with a copy of it."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
@@ -86,7 +86,7 @@ _CURRENT: ContextVar[Stopwatch | None] = ContextVar("stopwatch", default=None)
 
 
 class timed:  # noqa: N801 - used like a function: `with timed("parse"):`
-    """Context manager: measures its body as work of a kind, if a stopwatch is active."""
+    """Context manager that measures its body as one kind of work, if a stopwatch is active."""
 
     __slots__ = ("_kind", "_stopwatch")
 

@@ -37,12 +37,12 @@ class Submission(Generic[I, O]):
             self.abandoned = True
 
     def fail(self, error: BaseException) -> None:
-        """Let `wait` raise `error`. To be called in the event loop."""
+        """Let `wait` raise `error`. Call it in the event loop."""
         if not (self.abandoned or self._done.done()):
             self._done.set_exception(error)
 
     def deliver(self, index: int, outcome: O | WorkError) -> None:
-        """Emit an outcome, unless the submission is abandoned. From any thread."""
+        """Emit an outcome, unless the submission is abandoned. May be called in any thread."""
         self._loop.call_soon_threadsafe(self._deliver, index, outcome)
 
     def _deliver(self, index: int, outcome: O | WorkError) -> None:

@@ -1,6 +1,6 @@
 """The worker protocol, and base classes for servers (`PerItem`), engines (`Batched`) and judges.
 
-A worker takes items and emits one outcome per item: a result, or the WorkError that it ended in.
+A worker is called with items and emits one outcome per item: a result or a WorkError.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from bakeoff.runtime.work_queue import Emit, I, O, Submission, WorkQueue
 In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out", covariant=True)
 
-Order = Literal["both", "apart"]
+Order = Literal["both", "pointwise"]
 
 
 class ModelRequest(NamedTuple):
@@ -35,25 +35,26 @@ class ModelRequest(NamedTuple):
 
 @dataclass(frozen=True)
 class Traits:
-    """Properties of a worker that the pipeline schedules by; the defaults fit a hosted model."""
+    """Properties by which the pipeline schedules a worker; the defaults fit a hosted model."""
 
     exclusive: bool = False
-    """Fills the accelerator: closed before the next exclusive worker starts, unless keep_loaded."""
+    """The worker fills the accelerator: unless it is `keep_loaded`, it is closed before the next
+    exclusive worker starts."""
     keep_loaded: bool = False
-    """An exclusive worker that leaves enough memory for the others to stay loaded beside it."""
+    """The exclusive worker leaves enough memory for other models: it stays loaded beside them."""
     batch_only: bool = False
-    """Replies take hours however few are requested: called once, with all items."""
+    """Replies take hours, however few are requested: the worker is called once, with all items."""
     free: bool = False
-    """Has no price per token, as a model on this machine."""
+    """The worker has no price per token, like a model on this machine."""
     can_score: bool = False
-    """A generator that can score the last turn of a prompt, if the sampling asks for that."""
+    """The generator can score the last turn of a prompt (`Sampling.score_only`)."""
     order: Order = "both"
-    """Of a judge: `both` if position may sway it, so that a pair is shown in both orders; `apart`
-    if it sees each completion alone."""
+    """`both` for a judge that sees two completions: it judges a pair in both orders, against
+    position bias. `pointwise` for a judge that sees one completion at a time."""
     prefers_own_family: bool = False
-    """Of a judge: known to prefer texts of its own model family, so it may not judge one of it."""
+    """The judge prefers texts of its own model family: it may not judge models of that family."""
     caveat: str | None = None
-    """A note that the results carry, or None."""
+    """A note about the worker for the results; None: none."""
 
 
 class Worker(Protocol[In, Out]):
@@ -67,20 +68,20 @@ class Worker(Protocol[In, Out]):
     def identity(self) -> JsonValue:
         """Everything that changes an outcome, as plain JSON; part of the store's keys.
 
-        Known before the model is loaded.
+        Available before the model is loaded.
         """
         ...
 
     @property
     def traits(self) -> Traits:
-        """How the worker is scheduled; `prepare` and loading a model may change it."""
+        """How the pipeline schedules the worker; `prepare` and loading a model may change it."""
         ...
 
     async def prepare(self) -> None:
-        """Download what is missing and check what can be checked without a request.
+        """Download missing files, and check all that can be checked without a request.
 
-        Called before any work, and only if there is work to do. Raises ConfigError if the worker
-        cannot start: a missing key, extra or file.
+        Called before the first item, and not at all if the store has every outcome. Raises
+        ConfigError if the worker cannot start: a missing key, extra or file.
         """
         ...
 
@@ -89,7 +90,7 @@ class Worker(Protocol[In, Out]):
     ) -> None:
         """Call `emit(index, outcome)` once per item, in any order.
 
-        Any exception but WorkError stops the run: ConfigError, or a bug.
+        Whatever is raised stops the run: a ConfigError, or a bug. A WorkError is an outcome.
         """
         ...
 
@@ -103,7 +104,7 @@ Judge = Worker[Pair, Verdict]
 
 
 class BaseWorker(ABC, Generic[I, O]):
-    """Defaults of the members that most workers need not define."""
+    """Default implementations of `traits`, `prepare` and `close`."""
 
     identity: JsonValue
     traits = Traits()
@@ -119,8 +120,8 @@ class PerItem(BaseWorker[I, O]):
     """Base class of workers that call a server: override `process`.
 
     At most `max_concurrency` items are in flight. A ConfigError after the first result (a revoked
-    key, a server that is gone) stops the run instead of raising: what is done is kept, and the
-    remaining items are emitted as StoppedError.
+    key, a server that exited) stops the run instead of raising: finished outcomes are kept, and a
+    StoppedError is emitted for each remaining item.
     """
 
     def __init__(self, max_concurrency: int) -> None:
@@ -133,10 +134,10 @@ class PerItem(BaseWorker[I, O]):
         """Return the result of one item, or raise a WorkError."""
 
     async def __call__(self, items: Sequence[I], emit: Emit[O]) -> None:
-        """Emit the outcome of every item; lanes take items from one shared iterator."""
-        waiting = iter(enumerate(items))
+        """Emit the outcome of every item, each as soon as it is known."""
+        waiting = iter(enumerate(items))  # shared by all tasks
 
-        async def lane() -> None:
+        async def process_items() -> None:
             for index, item in waiting:
                 async with self._semaphore:
                     emit(index, await self._outcome(item))
@@ -144,7 +145,7 @@ class PerItem(BaseWorker[I, O]):
 
         async with task_group() as group:
             for _ in range(min(self._max_concurrency, len(items))):
-                group.create_task(lane())
+                group.create_task(process_items())
 
     async def _outcome(self, item: I) -> O | WorkError:
         run = current_stop_token()
@@ -164,8 +165,8 @@ class PerItem(BaseWorker[I, O]):
 class Batched(BaseWorker[I, O]):
     """Base of engines in this process: override `process_batch`, which runs on its own thread.
 
-    Items of overlapping calls share batches, so that single items do not run one by one. An engine
-    that can take up items while it works on others overrides `process_queue` too.
+    Overlapping calls share batches, so that calls with one item each do not run one by one. An
+    engine that can add items to a running batch overrides `process_queue` too.
     """
 
     traits = Traits(exclusive=True, free=True)
@@ -181,14 +182,14 @@ class Batched(BaseWorker[I, O]):
         """Return the outcomes of a batch, in order. Runs on the engine's thread."""
 
     def process_queue(self, queue: WorkQueue[I, O]) -> None:
-        """Take some of the waiting items and give an outcome for each, on the engine's thread."""
+        """Take items from the queue and put an outcome for each. Runs on the engine's thread."""
         taken = queue.take(self._batch_size)
         outcomes = self.process_batch([work_item.item for work_item in taken])
         for work_item, outcome in list(zip(taken, outcomes, strict=True)):
             queue.put_outcome(work_item, outcome)
 
     def sort_key(self, item: I) -> int:
-        """Items are batched in descending order of this key; by default all are equal."""
+        """Return the sort key of an item: items are batched in descending order; by default 0."""
         del item
         return 0
 
@@ -203,7 +204,7 @@ class Batched(BaseWorker[I, O]):
             self._thread = self._running = None
 
     async def __call__(self, items: Sequence[I], emit: Emit[O]) -> None:
-        """Emit each outcome as soon as the engine gives it."""
+        """Emit the outcome of every item, each as soon as the engine has put it."""
         submission: Submission[I, O] = Submission(items, emit)
         self._queue.add(submission.work_items)
         with current_stop_token().on_stop(lambda error: self._queue.reject(submission, error)):
@@ -216,7 +217,7 @@ class Batched(BaseWorker[I, O]):
     def _start(self) -> None:
         """Start the engine on the waiting items, unless it is running."""
         loop = asyncio.get_running_loop()
-        # A run in an event loop that is closed by now never calls `_stopped`.
+        # Of a future in an event loop that was closed, `_stopped` was never called.
         idle = self._running is None or self._running.get_loop() is not loop
         if idle and len(self._queue):
             self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="engine")
@@ -227,11 +228,11 @@ class Batched(BaseWorker[I, O]):
             self._running.add_done_callback(self._stopped)
 
     def _stopped(self, running: asyncio.Future[None]) -> None:
-        """Fail the submissions whose items have no outcome, then go on with the waiting items."""
+        """Fail the submissions whose items have no outcome, and start on the waiting items."""
         self._running = None
         unfinished = self._queue.take_unfinished()
         error = running.exception()
-        if error and not unfinished:  # it failed before it took an item, and would do so again
+        if error and not unfinished:  # it failed before it took an item: it would fail again
             unfinished = self._queue.take(len(self._queue))
         for work_item in unfinished:
             work_item.submission.fail(
@@ -241,7 +242,7 @@ class Batched(BaseWorker[I, O]):
 
 
 class GeneratorJudge:
-    """Base of judges that ask a generator, whose traits and lifetime they share."""
+    """Base of judges that ask a generator; they share its traits and are closed with it."""
 
     order: Order = "both"
     prefers_own_family = False
@@ -251,7 +252,7 @@ class GeneratorJudge:
 
     @property
     def traits(self) -> Traits:
-        """The generator's, with the judge's order."""
+        """The generator's traits, with the judge's `order` and `prefers_own_family`."""
         return replace(
             self.generator.traits, order=self.order, prefers_own_family=self.prefers_own_family
         )

@@ -9,13 +9,11 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bakeoff.stats.arrays import Codes, Values
 from bakeoff.stats.intervals import grouped_bca
 from bakeoff.stats.results import Estimate
 
-Values = NDArray[np.float64]
-Codes = NDArray[np.intp]
 Level = Literal["nominal", "ordinal", "interval"]
 Coefficient = Callable[[Values], Values]
 
@@ -124,7 +122,7 @@ def _beyond_chance(observed: Values, expected: Values) -> Values:
 def _with_interval(
     cells: Values, kinds: Codes, coefficient: Coefficient, clusters: Codes | None
 ) -> Estimate | None:
-    """The bootstrap of a coefficient of sums over prompts.
+    """A coefficient of sums over prompts with its bootstrap interval; None if it is undefined.
 
     `cells` has shape (K, j, k): what a prompt of each kind adds to the sums; `kinds` holds the kind
     of each prompt.
@@ -139,12 +137,12 @@ def _with_interval(
 
     if np.isnan(statistic(np.bincount(kinds, minlength=len(cells)).astype(np.float64))).any():
         return None
-    # A resample with a single category has no coefficient; nothing disagrees in it, so 1.
+    # In a resample with a single category the coefficient is undefined; all agree, so it is 1.
     return grouped_bca(lambda counts: np.nan_to_num(statistic(counts), nan=1.0), kinds, clusters)[0]
 
 
 def _distinct_rows(ratings: Values) -> tuple[Values, Codes]:
-    """The distinct rows, and the index among them of each row."""
+    """The distinct rows, and for each row its index among them."""
     kinds = np.zeros(len(ratings), dtype=np.intp)
     for column in ratings.T:
         values, codes = np.unique(column, return_inverse=True)

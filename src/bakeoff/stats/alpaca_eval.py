@@ -7,11 +7,10 @@ of the leaderboard, and the rows of two gamed baselines. See `bias.length_effect
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
 from scipy.special import expit
 
-Values = NDArray[np.float64]
+from bakeoff.stats.arrays import Codes, Values
 
 GRID = np.logspace(-4, 4, 10)  # candidates for c
 _FOLDS = 5
@@ -46,7 +45,7 @@ class AlpacaEvalInputs:
     difficulty: Values
     gamed_lengths: Values
     gamed_preferences: Values
-    gamed_prompts: NDArray[np.intp]
+    gamed_prompts: Codes
 
 
 def length_controlled_win_rate(
@@ -90,7 +89,7 @@ def _rate_at_equal_length(beta: Values, difficulty: Values) -> float:
     return float(expit(beta[1] * difficulty + beta[2]).mean())
 
 
-def _design_matrix(inputs: AlpacaEvalInputs) -> tuple[Values, Values, Values, NDArray[np.intp]]:
+def _design_matrix(inputs: AlpacaEvalInputs) -> tuple[Values, Values, Values, Codes]:
     """Features, targets, weights and prompt indices of all rows, the gamed ones last."""
     n, gamed = len(inputs.preferences), len(inputs.gamed_preferences)
     sd = float(inputs.length_differences.std(ddof=1)) if n > 1 else 0.0
@@ -135,7 +134,7 @@ def _fit(x: Values, y: Values, w: Values, c: float, start: Values | None = None)
     return fitted
 
 
-def _cross_validated_c(x: Values, y: Values, w: Values, prompts: NDArray[np.intp]) -> float:
+def _cross_validated_c(x: Values, y: Values, w: Values, prompts: Codes) -> float:
     """The c of `GRID` with the least log loss on left-out prompts, summed over the folds."""
     folds = prompts % _FOLDS
     losses = np.zeros(len(GRID))

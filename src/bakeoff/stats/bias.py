@@ -6,10 +6,10 @@ Values are preferences for a, from 0 to 1; feature differences are a's minus b's
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import expit
 
+from bakeoff.stats.arrays import Codes, Mask, Values
 from bakeoff.stats.intervals import (
     cluster_robust_mean,
     grouped_bca,
@@ -20,22 +20,20 @@ from bakeoff.stats.intervals import (
 from bakeoff.stats.results import Estimate, FeatureBias, LeakEffect, LengthEffect, OrderEffect
 from bakeoff.stats.tests import sign_test
 
-Values = NDArray[np.float64]
-Codes = NDArray[np.intp]
-Mask = NDArray[np.bool_]
-
 _RIDGE = 1e-3  # keeps the fit of separated data finite; negligible otherwise
 _MAX_STEPS = 30
-_MIN_PROMPTS = 20  # and
-_MIN_WINS = 5  # wins or losses, for two coefficients
+# With less, the two coefficients of the length model are not fitted.
+_MIN_PROMPTS = 20
+_MIN_WINS = 5  # or losses
 
 
 def order_effect(values: Values, prompts: Codes, a_first: Mask) -> OrderEffect:
     """The effect of the order of presentation on single verdicts.
 
-    Each argument has an entry per verdict: a's preference, a code of its prompt, and whether a was
-    shown first. Prompts judged in both orders give a paired estimate (Student's t); a random order
-    per prompt gives the difference of two means (Welch's t); one fixed order identifies no effect.
+    Each argument has one entry per verdict: the preference for a, a code of its prompt, and whether
+    a was shown first. Prompts judged in both orders give a paired estimate (Student's t); a random
+    order per prompt gives the difference of two means (Welch's t); one fixed order identifies no
+    effect.
     """
     if not len(values):
         return OrderEffect("not recorded")
@@ -93,15 +91,15 @@ def _welch(x: Values, y: Values) -> tuple[Estimate | None, Estimate | None]:
 
 
 def _prompt_means(values: Values, prompts: Codes) -> tuple[Codes, Values]:
-    """The prompts that occur, in order, and the mean value of each."""
+    """The distinct prompts, sorted, and the mean value of each."""
     codes, rows = np.unique(prompts, return_inverse=True)
     return codes, np.bincount(rows, weights=values) / np.bincount(rows)
 
 
 def feature_bias(values: Values, differences: Values) -> FeatureBias:
-    """The association of a's preference with a's surplus of a feature, over prompts.
+    """The association of the preference for a with the difference of a feature, over prompts.
 
-    Prompts that are a tie, or where both sides have the same amount, do not count for `more_wins`.
+    Ties, and prompts where both completions have the same amount, do not count for `more_wins`.
     """
     decisive = (np.abs(values - 0.5) > 1e-9) & (differences != 0)
     wins = int(((values > 0.5) == (differences > 0))[decisive].sum())
@@ -120,9 +118,9 @@ def length_effect(
 
     logit E[y] = alpha + beta tanh(d / sd d), the form of AlpacaEval's length term (Dubois et al.
     2024, arXiv 2404.04475) without its other inputs, so not comparable with its leaderboard:
-    `controlled` is sigmoid(alpha). BCa over prompts, or clusters. Not fitted with fewer than 20
-    prompts or fewer than 5 wins or losses (ties count half), and where all lengths or all
-    preferences are equal.
+    `controlled` is sigmoid(alpha), `slope` is beta; intervals are BCa over prompts, or clusters.
+    Both are None with fewer than 20 prompts or fewer than 5 wins or losses (ties count half), and
+    if all differences or all preferences are equal.
     """
     bias = feature_bias(values, differences)
     n, wins = len(values), float(values.sum())
@@ -162,7 +160,7 @@ def _fit_logistic(z: Values, weights: Values, won: Values, start: Values) -> Val
         g0, g1 = gradient[..., 0], gradient[..., 1]
         det = h00 * h11 - h01 * h01
         step = np.stack(((h11 * g0 - h01 * g1) / det, (h00 * g1 - h01 * g0) / det), axis=-1)
-        # Far from the maximum a full step may overshoot; a bounded one still gets there.
+        # Far from the maximum a full step may overshoot; a bounded one still converges.
         step *= np.minimum(1.0, 2.0 / np.maximum(np.abs(step).max(-1, keepdims=True), 1e-300))
         beta = beta + step
         if np.abs(gradient).max() < 1e-9 * max(1.0, float(total.max())):

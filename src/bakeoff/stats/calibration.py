@@ -3,50 +3,48 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
+from bakeoff.stats.arrays import Values
 from bakeoff.stats.power import z_sum
 from bakeoff.stats.results import CalibratedRate, Estimate
 
-Values = NDArray[np.float64]
 
-
-def ppi_plus_plus(labels: Values, judged: Values, unlabelled: Values) -> CalibratedRate:
-    """The mean label by PPI++, from a judge's values on n labelled and N unlabelled prompts.
+def ppi_plus_plus(labels: Values, judged: Values, unlabeled: Values) -> CalibratedRate:
+    """The mean label by PPI++, from a judge's values on n labeled and N unlabeled prompts.
 
     theta = lam mean_N(f) + mean_n(Y - lam f), lam = cov_n(Y, f) / ((1 + n/N) var(f)) cut to [0, 1]
-    (Angelopoulos et al. 2023, arXiv 2311.01453). Unbiased for any judge if the labelled prompts
+    (Angelopoulos et al. 2023, arXiv 2311.01453). Unbiased for any judge if the labeled prompts
     were drawn at random; asymptotically no wider than the interval of the labels alone. `judged`
-    are the judge's values on the labelled prompts, in the order of `labels`.
+    are the judge's values on the labeled prompts, in the order of `labels`.
 
     Raises ValueError for n < 2 or N < 1.
     """
-    n, n_unlabelled = len(labels), len(unlabelled)
-    if n < 2 or n_unlabelled < 1:
-        raise ValueError("PPI needs two labelled values and an unlabelled one")
-    all_judged = np.concatenate((judged, unlabelled))
+    n, n_unlabeled = len(labels), len(unlabeled)
+    if n < 2 or n_unlabeled < 1:
+        raise ValueError("PPI needs two labeled values and an unlabeled one")
+    all_judged = np.concatenate((judged, unlabeled))
     variance = float(all_judged.var(ddof=1)) if np.ptp(all_judged) > 1e-9 else 0.0
     covariance = float(((labels - labels.mean()) * (judged - judged.mean())).mean())
-    scale = (1 + n / n_unlabelled) * variance
+    scale = (1 + n / n_unlabeled) * variance
     weight = min(1.0, max(0.0, covariance / scale)) if variance else 0.0
     residuals = labels - weight * judged
-    estimate = weight * float(unlabelled.mean()) + float(residuals.mean())
-    se = math.sqrt(weight**2 * float(unlabelled.var()) / n_unlabelled + float(residuals.var()) / n)
+    estimate = weight * float(unlabeled.mean()) + float(residuals.mean())
+    se = math.sqrt(weight**2 * float(unlabeled.var()) / n_unlabeled + float(residuals.var()) / n)
     half = float(stats.norm.ppf(0.975)) * se
     value = Estimate(estimate, estimate - half, estimate + half, "PPI++", n, se)
-    return CalibratedRate(value, n, n_unlabelled, weight)
+    return CalibratedRate(value, n, n_unlabeled, weight)
 
 
 def labels_needed(labels: Values, judged: Values, total: int, difference: float) -> int | None:
-    """How many labelled prompts, of M = `total`, detect this difference of a rate.
+    """How many labeled prompts, of M = `total`, detect this difference of a rate.
 
     With 80 % power at the 5 % level: 2.80 SE(n) <= difference, SE(n)^2 = var(Y)/n (1 - rho^2
     (M - n)/M), rho being the correlation of labels and judge so far (from PPI++'s effective number
     of labels, n / (1 - rho^2 N/(n + N)), Angelopoulos et al. 2023). None where M labels are too
     few.
     """
-    # A label of 0 and one of 1 are added: unanimous labels would have variance 0.
+    # One label of 0 and one of 1 are added, since unanimous labels have variance 0.
     variance = float(np.append(labels, (0.0, 1.0)).var(ddof=1))
     varies = np.ptp(labels) > 1e-9 and np.ptp(judged) > 1e-9
     rho = float(np.corrcoef(labels, judged)[0, 1]) if varies else 0.0
@@ -71,7 +69,7 @@ def lee_interval(
 ) -> CalibratedRate | None:
     """The Rogan-Gladen rate with an interval that includes all three sampling errors.
 
-    `rate` is of n judged prompts; `negatives` are the specificity and the number of labelled
+    `rate` is of n judged prompts; `negatives` are the specificity and the number of labeled
     negative prompts behind it, `positives` the sensitivity likewise (Lee et al. 2025, arXiv
     2511.21140). None for a judge that is no better than chance. A diagnostic.
     """

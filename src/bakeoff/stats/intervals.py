@@ -9,24 +9,23 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 from scipy.sparse import csr_array, eye_array
 from scipy.special import expit, logit
 
+from bakeoff.stats.arrays import Codes, Values
 from bakeoff.stats.results import Estimate
 
-Values = NDArray[np.float64]
-Codes = NDArray[np.intp]
 Statistic = Callable[[Values], Values]
 
 RESAMPLES = 2000
 SEED = 20240
-BATCH_NUMBERS = 2_000_000  # numbers of all resamples that are held in memory at once
-MAX_BCA_UNITS = 1000  # above this the n jackknife fits of BCa buy nothing over percentiles
-_MIN_UNITS = 30  # with fewer units, or
-_MIN_EXPECTED = 15  # fewer expected wins or losses, t is taken on the logit scale
-_MAX_KINDS = 64  # with more kinds of prompts, hardly two clusters are alike
+BATCH_NUMBERS = 2_000_000  # floats of all resamples in memory at a time
+MAX_BCA_UNITS = 1000  # above this, BCa needs n more fits and is no better than percentiles
+# Below either of these, Student's t is taken on the logit scale.
+_MIN_UNITS = 30
+_MIN_EXPECTED = 15  # wins or losses
+_MAX_KINDS = 64  # with more kinds of prompts, equal clusters are rare
 _MAX_GROUP_SHARE = 0.05  # groups per unit: above this, drawing single units is as fast
 
 
@@ -39,7 +38,7 @@ def win_rate(values: Values, clusters: Codes | None = None, level: float = 0.95)
 
     Raises ValueError for no values.
     """
-    # 1e-90 and 1 - 1e-90 (which is 1) mirror each other: both have to count as certain.
+    # In the other order of the models 1e-90 becomes 1.0: round, so that 1e-90 counts as 0 too.
     values = np.round(values, 9)
     if clusters is not None and len(np.unique(clusters)) < len(values):
         return cluster_robust_mean(values, clusters, level)
@@ -66,7 +65,7 @@ def effective_wilson(values: Values, level: float = 0.95) -> Estimate:
     centre = (mean + z**2 / (2 * effective)) / shrinkage
     half = z * math.sqrt(mean * (1 - mean) / effective + z**2 / (4 * effective**2)) / shrinkage
     low, high = max(0.0, centre - half), min(1.0, centre + half)
-    # Next to 0 and 1 rounding may put a bound on the wrong side of the mean.
+    # Near 0 and 1, rounding may put a bound on the wrong side of the mean.
     return Estimate(mean, min(mean, low), max(mean, high), "effective-n Wilson", n, se)
 
 
@@ -78,7 +77,9 @@ def proportion(successes: int, trials: int, level: float = 0.95) -> Estimate | N
 
 
 def cluster_robust_mean(values: Values, clusters: Codes | None, level: float = 0.95) -> Estimate:
-    """The mean of values in [0, 1] with Student's t over C clusters (None: one value per cluster).
+    """The mean of values in [0, 1] with Student's t interval over C clusters.
+
+    Without `clusters`, each value is a cluster of its own.
 
     SE = sqrt(C/(C-1) sum_c S_c^2) / N, S_c being the sum of a cluster's residuals, with C-1 degrees
     of freedom (Miller 2024, arXiv 2411.00640, appendix A, with the factor for few clusters). With
@@ -96,7 +97,7 @@ def cluster_robust_mean(values: Values, clusters: Codes | None, level: float = 0
     half = float(stats.t.ppf((1 + level) / 2, count - 1)) * se
     over = f" over {count} clusters" if count < len(values) else ""
     if count >= _MIN_UNITS and count * min(mean, 1 - mean) >= _MIN_EXPECTED:
-        # Where one cluster holds most of the values the bounds may leave 0 to 1.
+        # If one cluster holds most of the values, a bound may be below 0 or above 1.
         low, high = max(0.0, mean - half), min(1.0, mean + half)
         return Estimate(mean, low, high, f"t{over}", count, se)
     half /= mean * (1 - mean)
@@ -108,8 +109,7 @@ def cluster_robust_mean(values: Values, clusters: Codes | None, level: float = 0
 def t_interval(values: Values, level: float = 0.95) -> Estimate:
     """The mean of n >= 1 unbounded values, such as score differences, with Student's t interval.
 
-    The interval of a single value is the value itself, and `method` says so. Raises ValueError for
-    no values.
+    The interval of a single value is the value itself. Raises ValueError for no values.
     """
     mean, n = _mean(values), len(values)
     if n < 2:
@@ -148,13 +148,13 @@ def bootstrap(
     codes = np.arange(n) if clusters is None else np.unique(clusters, return_inverse=True)[1]
     units = int(codes.max()) + 1
 
-    def resampled(indices: NDArray[np.intp], axis: int) -> Values:  # noqa: ARG001 - scipy's interface
+    def resampled(indices: Codes, axis: int) -> Values:  # noqa: ARG001 - scipy's interface
         rows = indices.reshape(-1, indices.shape[-1])
         flat = (rows + units * np.arange(len(rows))[:, None]).ravel()
         counts = np.bincount(flat, minlength=units * len(rows))
         counts = counts.reshape(*indices.shape[:-1], units)
         values = statistic(counts[..., codes].astype(np.float64))
-        # BCa counts the resamples below the estimate: those that equal it must not be among them.
+        # BCa counts the resamples below the estimate: rounding must not add those that equal it.
         return np.moveaxis(np.round(values, 12), -1, 0)
 
     values = statistic(np.ones(n))
@@ -163,7 +163,7 @@ def bootstrap(
         return [Estimate(v, v, v, method, 1) for v, method in points], np.empty((0, len(values)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        warnings.simplefilter("ignore", RuntimeWarning)  # a jackknife without spread: a is 0/0
+        warnings.simplefilter("ignore", RuntimeWarning)  # without a spread, BCa's `a` is 0 / 0
         result = stats.bootstrap(
             (np.arange(units),),
             resampled,
@@ -186,16 +186,17 @@ def bootstrap(
 def grouped_bca(
     statistic: Statistic, kinds: Codes, clusters: Codes | None = None
 ) -> list[Estimate]:
-    """`bca` of a statistic that depends only on how often each kind of prompt is drawn.
+    """BCa intervals of a statistic that depends only on how often each kind of prompt is drawn.
 
     `kinds` holds the kind (from 0) of each of n prompts; `statistic` maps counts of the K kinds, of
-    shape (..., K), to values of shape (..., k). Above 1,000 units the counts of identical units are
-    drawn from a multinomial: the distribution is that of drawing units one by one, and the cost
-    does not grow with n.
+    shape (..., K), to values of shape (..., k). Returns an Estimate for each of the k values. Above
+    1,000 units, intervals are percentiles, and the counts of identical units are drawn from a
+    multinomial: the distribution is that of drawing units one by one, and the cost does not grow
+    with n.
     """
     n = len(kinds)
     unit = np.arange(n) if clusters is None else np.unique(clusters, return_inverse=True)[1]
-    kind_counts = csr_array((np.ones(n), (unit, kinds)))  # of each unit
+    kind_counts = csr_array((np.ones(n), (unit, kinds)))  # a row per unit
     units = kind_counts.shape[0]
     if units <= MAX_BCA_UNITS:
         return bca(lambda weights: statistic(np.asarray(weights @ kind_counts)), units)
@@ -215,9 +216,9 @@ def grouped_bca(
 
 
 def _identical_units(kind_counts: csr_array) -> tuple[csr_array, Codes]:
-    """The distinct rows, and the index of the row of each unit.
+    """The distinct rows of `kind_counts`, and the index of the row of each unit.
 
-    Rows may repeat where there are too many kinds to compare dense rows.
+    With more than `_MAX_KINDS` kinds, equal rows are not merged.
     """
     units, kinds = kind_counts.shape
     if kind_counts.nnz == units and (kind_counts.data == 1).all():
@@ -229,13 +230,13 @@ def _identical_units(kind_counts: csr_array) -> tuple[csr_array, Codes]:
 
 
 def _draw_groups(rng: np.random.Generator, group: Codes, resamples: int) -> Values:
-    """How often the units of each group are drawn, from a multinomial; (resamples, groups)."""
+    """How often each group is drawn, from a multinomial; of shape (resamples, groups)."""
     sizes = np.bincount(group)
     return rng.multinomial(len(group), sizes / len(group), size=resamples).astype(np.float64)
 
 
 def _draw_units(rng: np.random.Generator, group: Codes, resamples: int) -> Values:
-    """As `_draw_groups`, drawing unit by unit; one resample at a time stays in the CPU cache."""
+    """Like `_draw_groups`, unit by unit; resamples are drawn singly to stay in the CPU cache."""
     n, groups = len(group), int(group.max()) + 1
     rows = (group[rng.integers(0, n, n)] for _ in range(resamples))
     return np.stack([np.bincount(row, minlength=groups) for row in rows]).astype(np.float64)

@@ -1,21 +1,19 @@
 """Adaptive selection of the pairs of items to judge next."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bakeoff.stats.arrays import Codes, Values
 from bakeoff.stats.ratings import PairwiseOutcomes, bradley_terry
 
-Values = NDArray[np.float64]
-Codes = NDArray[np.intp]
-Pair = tuple[int, int]
+ItemPair = tuple[int, int]
 
 _PRIOR_PRECISION = 1e-2  # of each strength; makes the information matrix invertible
 
 
 def select_pairs(
     outcomes: PairwiseOutcomes, items: int, count: int, *, prompts: float = 25
-) -> list[Pair]:
-    """At most `count` pairs (i < j) that are most informative about the ranking, the best first.
+) -> list[ItemPair]:
+    """Up to `count` pairs (i < j) that are most informative about the ranking, the best first.
 
     Greedy A-optimal design for the differences between neighbors in the ranking: each pair is
     chosen to lower the sum of their variances most, given the pairs before it, with Fisher's
@@ -43,7 +41,7 @@ def select_pairs(
     contrasts = _neighbor_contrasts(theta)
     noise_of_pair = 1 / (prompts * information[left, right])
     unmet, available = met[left, right] == 0, np.ones(len(left), dtype=np.bool_)
-    selected: list[Pair] = []
+    selected: list[ItemPair] = []
     for _ in range(min(count, len(left))):
         noise = noise_of_pair + _pair_variances(covariance, left, right)
         gain = _pair_variances(covariance @ contrasts @ covariance, left, right) / noise
@@ -76,7 +74,7 @@ def _fit(outcomes: PairwiseOutcomes, items: int) -> tuple[Values, Values, float]
     fit = bradley_terry(summed, items, ties=ties, resamples=0)
     met = weights.reshape(items, items, 3).sum(axis=2)
     strengths = np.array([strength.estimate for strength in fit.strengths])
-    return met + met.T, strengths, fit.tie or 0.0
+    return met + met.T, strengths, fit.tie_parameter or 0.0
 
 
 def _information(gap: Values, nu: float) -> Values:
@@ -91,7 +89,10 @@ def _information(gap: Values, nu: float) -> Values:
 
 
 def _neighbor_contrasts(theta: Values) -> Values:
-    """A matrix A: trace(C A) is the sum of the variances of neighbor differences under C."""
+    """The matrix A for which trace(C A) is the sum of the variances of neighbor differences.
+
+    C is the covariance of the strengths; neighbors are adjacent in the ranking.
+    """
     ranked = np.argsort(-np.round(theta, 9), kind="stable")
     adjacency = np.zeros((len(theta), len(theta)))
     adjacency[ranked[:-1], ranked[1:]] = adjacency[ranked[1:], ranked[:-1]] = 1

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import ndtr
 
+from bakeoff.stats.arrays import Codes, Values
 from bakeoff.stats.results import Power, VarianceComponents
-
-Values = NDArray[np.float64]
-Codes = NDArray[np.intp]
 
 _SAME_VERDICT = 0.95  # probability from which a second order is not needed
 _NORMAL_GRID = np.linspace(-4, 4, 321)  # standard deviations
@@ -46,7 +43,7 @@ def prompts_needed(sd: float, effect: float, power: float = 0.8) -> int | None:
 def prompts_for_equivalence(
     sd: float, difference: float, margin: float, power: float = 0.8
 ) -> int | None:
-    """The number of units after which the interval lies within the margin with this power.
+    """The number of units with which the interval lies within the margin with this power.
 
     The least n with Phi((margin - d)/se - z) + Phi((margin + d)/se - z) - 1 >= power, where
     se = sd/sqrt(n) and 0 <= d = `difference` < margin: two one-sided tests. None where that is a
@@ -61,7 +58,7 @@ def prompts_for_equivalence(
         bounds = np.array([margin - difference, margin + difference]) * math.sqrt(n) / sd - z
         return float(stats.norm.cdf(bounds).sum()) - 1
 
-    # In the worst case, d = 0, both bounds are equally near and each may be missed half as often.
+    # In the worst case, d = 0, both bounds are equally near: each may fail half as often.
     most = math.ceil((z_sum(power=(1 + power) / 2) * sd / (margin - difference)) ** 2)
     return least + bisect_left(range(least, most), power, key=power_at)
 
@@ -90,7 +87,7 @@ def power_analysis(values: Values, margin: float, *, anytime: float | None = Non
     # and one more loss are added.
     spread = sd if sd > 1e-9 else float(np.append(values, (0.0, 1.0)).std(ddof=1))
     difference = abs(float(values.mean()) - 0.5)
-    outside = difference > margin - 1e-9  # 55 % and 45 % alike, however they round
+    outside = difference > margin - 1e-9  # the same for 55 % and 45 %, which round differently
     if outside:
         needed = prompts_needed(spread, difference)
         target = "to tell it from 50 %"
@@ -127,10 +124,10 @@ class OrderVariances(NamedTuple):
 def second_order_may_matter(
     values: Values, variances: OrderVariances, total: int, margin: float, z: float
 ) -> bool:
-    """Whether the verdict on `total` prompts may depend on judging the next ones in both orders.
+    """Whether judging the remaining prompts in both orders may change the verdict on `total`.
 
-    The alternative is one random order. Parameters are those of `same_verdict_probability`, whose
-    result is compared with 95 %.
+    The alternative is one random order. Returns whether `same_verdict_probability`, which has the
+    same parameters, is below 95 %.
     """
     return same_verdict_probability(values, variances, total, margin, z) < _SAME_VERDICT
 

@@ -5,40 +5,41 @@ from itertools import chain, combinations_with_replacement
 from string import ascii_letters
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import expit
 
-Values = NDArray[np.float64]
-Codes = NDArray[np.intp]
-Mask = NDArray[np.bool_]
-Groups = Sequence[Sequence[int]]
+from bakeoff.stats.arrays import Codes, Mask, Values
+
+Components = Sequence[Sequence[int]]
 
 ALPHA = 0.05  # familywise, over all pairs
-_MIN_UNITS = 20  # for six equal items on ten prompts a bootstrap is significant in 12 of 100
+# With fewer units the bootstrap errs too often: for six equal items on ten prompts in 12 %.
+_MIN_UNITS = 20
 _NO_VARIATION = 1e-7  # a standard deviation below this is rounding
 
 
 def significantly_stronger(
-    values: Values, distribution: Values, groups: Groups, wins: Codes, units: int
+    values: Values, distribution: Values, components: Components, wins: Codes, units: int
 ) -> Mask:
     """Which item (rows) is significantly stronger than which (columns), at a familywise 95 %.
 
     `values` are the strengths, `distribution` those of B resamples of the prompts, of shape (B,
-    items), `groups` the connected components, `wins` the prompts that each item won against each.
-    Two items differ where the share that one wins is beyond `simultaneous_margins`.
+    items), `components` the strongly connected components of the win graph, `wins` the number of
+    prompts that each item (rows) won against each (columns), `units` the number of units that were
+    resampled. Two items differ where the share that one wins is beyond `simultaneous_margins`.
 
-    The bootstrap does not apply to items of different groups (no maximum exists), to a share that
-    no resample changes, or to fewer than 20 units: there the exact sign test of the prompts where
-    the two items met is used, at the Bonferroni level of all pairs, and its error is taken from the
-    bootstrap's. Among equal items some difference was significant in 3 to 7 of 100 simulations (3
-    to 10 items, 20 to 200 prompts with ties, an order effect and random prompt effects).
+    The bootstrap does not apply to items of different components (no maximum exists), to a share
+    that no resample changes, or to fewer than 20 units: these are decided by the exact sign test of
+    the prompts where the two items met, at the Bonferroni level of all pairs; the level of the
+    bootstrap is reduced by the same amount. Among equal items some difference was significant in 3
+    to 7 of 100 simulations (3 to 10 items, 20 to 200 prompts with ties, an order effect and random
+    prompt effects).
     """
     items = len(values)
     pairs = max(1, items * (items - 1) // 2)
     connected = np.zeros((items, items), dtype=np.bool_)
-    for group in groups:
-        connected[np.ix_(group, group)] = True
+    for component in components:
+        connected[np.ix_(component, component)] = True
     bootstrapped = connected & (_share_sd(distribution) > _NO_VARIATION) & (units >= _MIN_UNITS)
     alpha = ALPHA * bootstrapped.sum() / 2 / pairs
     margin = simultaneous_margins(values, distribution, units, bootstrapped, alpha)
@@ -59,9 +60,10 @@ def simultaneous_margins(
 
     Bootstrap max-T: the quantile of the largest studentized deviation over all pairs, as for ranks
     in Mogstad, Romano, Shaikh and Wilhelm (2024, Review of Economic Studies 91:476), times the
-    standard error under no difference, as in a score test: se / (2 sqrt(p (1 - p))). (Wald's of
-    log-odds loses power far from 0; that of a share is too small there.) For few prompts the
-    quantile is replaced by that of Student's t with the same tail probability as the normal one.
+    standard error under no difference, as in a score test: se / (2 sqrt(p (1 - p))). (A Wald test
+    of log-odds loses power far from 0; the standard error of a share is too small there.) To
+    account for few prompts, the quantile is replaced by that of Student's t with the same tail
+    probability as the normal one.
     """
     margin = np.zeros(pairs.shape)
     left, right = np.nonzero(np.triu(pairs, 1))
@@ -124,6 +126,6 @@ def letter_display(better: Mask, ranked: Sequence[int]) -> list[str]:
 
 
 def _alphabet() -> Iterator[str]:
-    """52 Latin and 26 Greek letters, then CJK characters."""
+    """52 Latin and 24 Greek letters, then CJK characters."""
     greek = (*range(0x3B1, 0x3C2), *range(0x3C3, 0x3CA))  # one of the two small sigmas
     return chain(ascii_letters, map(chr, greek), map(chr, range(0x4E00, 0xA000)))

@@ -7,20 +7,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
+from bakeoff.stats.arrays import Codes, Mask, Values
 from bakeoff.stats.intervals import bootstrap
 from bakeoff.stats.ranks import significantly_stronger
 from bakeoff.stats.results import BradleyTerryFit, Estimate
 
-Values = NDArray[np.float64]
-Codes = NDArray[np.intp]
-Mask = NDArray[np.bool_]
-
-RIDGE = 1e-2  # only where no maximum exists without it, and in resamples
-_MIN_RIDGE = 1e-6  # where a maximum exists
+RIDGE = 1e-2  # penalty in resamples, and where no maximum exists without it
+_MIN_RIDGE = 1e-6  # penalty where a maximum exists
 _MAX_STEPS = 100
 _MAX_STEP = 2.0  # change of any parameter per step
 _NO_VARIATION = 1e-9  # a standard error below this is rounding
@@ -31,21 +27,22 @@ _MAX_LOG_ODDS = 10.0  # more is not supported by any data
 class PairwiseOutcomes:
     """Single outcomes: 1 where the left item won, 0 where the right one did, 0.5 for a tie.
 
-    `prompts` holds a code of the prompt of each outcome; the bootstrap draws prompts. `weights` is
-    the weight of each outcome (None: 1), so that repeated judging need not count twice;
-    `order_known` masks the outcomes whose left item is known to be shown first (None: all).
+    All arrays have one entry per outcome.
     """
 
     left: Codes
     right: Codes
     values: Values
     prompts: Codes
+    """Code of the prompt (or cluster), the unit that the bootstrap draws."""
     weights: Values | None = None
+    """Weight; None: 1 each."""
     order_known: Mask | None = None
+    """Whether the left item is known to have been shown first; None: for all outcomes."""
 
     @property
     def counts(self) -> Values:
-        """The weight of each outcome."""
+        """The weight of each outcome, 1 by default."""
         return np.ones(len(self.values)) if self.weights is None else self.weights
 
 
@@ -61,27 +58,27 @@ def bradley_terry(
 
     P(left wins) = sigmoid(s_left - s_right + first) (Bradley and Terry 1952); a tie is half a win
     and half a loss or, with `ties`, a third outcome: P(tie) is proportional to
-    nu sqrt(strength of left times right) (Davidson 1970). With `order` the left item was shown
-    first, and `first` is fitted (Davidson and Beaver 1977) from the outcomes of known order.
-    Without resamples intervals are points, and no item is significantly stronger.
+    nu sqrt(strength of left times right) (Davidson 1970). With `order`, the advantage `first` of
+    the left item, which was shown first, is fitted from the outcomes of known order (Davidson and
+    Beaver 1977). With `resamples` of 0, intervals are points, and `better` is empty.
 
     Raises ValueError for no outcomes.
     """
     if not len(outcomes.values):
         raise ValueError("no outcomes")
-    groups = _components(outcomes, items)
-    ridge = RIDGE if len(groups) > 1 else _MIN_RIDGE
+    components = _components(outcomes, items)
+    ridge = RIDGE if len(components) > 1 else _MIN_RIDGE
     likelihood, prompt_sums = _likelihood(outcomes, items, ties=ties, order=order)
     n = prompt_sums.shape[0]
     totals = np.ones((1, n)) @ prompt_sums
     estimate = likelihood.fit(totals, np.zeros(items + 2), ridge)[0]
-    # Where the order decides every outcome the strengths diverge without a ridge.
+    # If the order decides every outcome, the strengths diverge without a ridge.
     if ridge < RIDGE and np.abs(np.delete(estimate, -2)).max() > _MAX_LOG_ODDS:
         ridge = RIDGE
         estimate = likelihood.fit(totals, np.zeros(items + 2), ridge)[0]
 
     def statistic(weights: Values) -> Values:
-        # A resample may disconnect items that the data connect, and would diverge without a ridge.
+        # A resample may disconnect items that the data connect: it would diverge without a ridge.
         resample_ridge = ridge if weights.ndim == 1 else max(ridge, RIDGE)
         fits = likelihood.fit(weights.reshape(-1, n) @ prompt_sums, estimate, resample_ridge)
         return fits.reshape(*weights.shape[:-1], items + 2)
@@ -91,22 +88,22 @@ def bradley_terry(
         estimates, distribution = bootstrap(statistic, n, resamples=resamples)
         estimates = [_without_empty_interval(strength) for strength in estimates]
         wins = direct_wins(outcomes, items)
-        stronger = significantly_stronger(estimate[:-2], distribution[:, :-2], groups, wins, n)
+        stronger = significantly_stronger(estimate[:-2], distribution[:, :-2], components, wins, n)
         better = tuple((int(i), int(j)) for i, j in np.argwhere(stronger))
     else:
         estimates = [Estimate(float(v), float(v), float(v), "no interval", n) for v in estimate]
     return BradleyTerryFit(
         strengths=tuple(estimates[:items]),
-        tie=float(np.exp(estimate[-2])) if ties else None,
-        first=float(estimate[-1]) if order else None,
-        groups=groups,
-        method=_model_name(outcomes, ties=ties) + _ridge_note(groups, ridge),
+        tie_parameter=float(np.exp(estimate[-2])) if ties else None,
+        first_advantage=float(estimate[-1]) if order else None,
+        components=components,
+        method=_model_name(outcomes, ties=ties) + _ridge_note(components, ridge),
         better=better,
     )
 
 
 def direct_wins(outcomes: PairwiseOutcomes, items: int) -> Codes:
-    """On how many prompts each item (rows) won more than it lost against each other (columns)."""
+    """The number of prompts that each item (rows) won, on balance, against each other (columns)."""
     low = np.minimum(outcomes.left, outcomes.right)
     pair = low * items + np.maximum(outcomes.left, outcomes.right)
     sign = np.where(outcomes.left < outcomes.right, 1.0, -1.0)
@@ -122,7 +119,7 @@ def direct_wins(outcomes: PairwiseOutcomes, items: int) -> Codes:
 
 
 def _without_empty_interval(strength: Estimate) -> Estimate:
-    """A point, labelled so, where no resample changes the strength: its certainty is spurious."""
+    """The estimate without its interval if no resample changes it: the certainty is spurious."""
     if strength.se is None or strength.se > _NO_VARIATION:
         return strength
     value = strength.estimate
@@ -134,16 +131,16 @@ def _model_name(outcomes: PairwiseOutcomes, *, ties: bool) -> str:
     return "Davidson" if ties else plain
 
 
-def _ridge_note(groups: tuple[tuple[int, ...], ...], ridge: float) -> str:
-    """The part of the method that names a ridge that moves the strengths; "" without one."""
+def _ridge_note(components: tuple[tuple[int, ...], ...], ridge: float) -> str:
+    """The part of the method that names the ridge; "" if it is negligible."""
     if ridge < RIDGE:
         return ""
-    parts = f"the win graph falls into {len(groups)} parts"
-    return f", with a ridge of {RIDGE}: {parts if len(groups) > 1 else 'no maximum exists'}"
+    parts = f"the win graph falls into {len(components)} parts"
+    return f", with a ridge of {RIDGE}: {parts if len(components) > 1 else 'no maximum exists'}"
 
 
 def _components(outcomes: PairwiseOutcomes, items: int) -> tuple[tuple[int, ...], ...]:
-    """Strongly connected components of the graph "has not always lost to", largest first."""
+    """Strongly connected components of the graph of wins and ties, largest first."""
     wins, losses = outcomes.values > 0, outcomes.values < 1
     rows = np.concatenate((outcomes.left[wins], outcomes.right[losses]))
     columns = np.concatenate((outcomes.right[wins], outcomes.left[losses]))
@@ -184,11 +181,11 @@ def _likelihood(
 
 @dataclass(frozen=True)
 class _Likelihood:
-    """A concave problem in theta = (strengths, log nu, first); unfitted parameters stay 0.
+    """The log-likelihood of theta = (strengths, log nu, first); unfitted parameters stay 0.
 
-    The log-odds of left against right for each of P pairs, given no tie, are `design` times theta;
-    `design` has shape (P, items + 2). Win, tie and loss are in proportion exp(log-odds / 2), nu and
-    exp(-log-odds / 2); without ties nu is 0.
+    It is concave. The log-odds of left against right for each of P pairs, given no tie, are
+    `design` times theta; `design` has shape (P, items + 2). The probabilities of a win, tie and
+    loss are proportional to exp(log-odds / 2), nu and exp(-log-odds / 2); without ties nu is 0.
     """
 
     design: Values
@@ -214,7 +211,7 @@ class _Likelihood:
                 hessian[:, :, -2] += cross
                 hessian[:, -2, -2] += (count * tie * (1 - tie)).sum(axis=1)
             step = np.linalg.solve(hessian + penalty, gradient[..., None])
-            # Far from the maximum a full step may overshoot; a bounded one still gets there.
+            # Far from the maximum a full step may overshoot; a bounded one still converges.
             bounded = step / np.maximum(1, np.abs(step).max(axis=1, keepdims=True) / _MAX_STEP)
             theta += bounded[..., 0]
             if np.abs(gradient).max() < 1e-9 * max(1.0, float(count.sum(axis=1).max())):

@@ -8,109 +8,116 @@ these types without loading it.
 from dataclasses import dataclass
 from typing import Literal
 
-Identified = Literal["both orders", "random order", "one order", "not recorded", "order-free"]
+OrderDesign = Literal["both orders", "random order", "one order", "not recorded", "order-free"]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimate with its 95 % interval, over `n` units; `se` is its standard error."""
+    """An estimate with its 95 % confidence interval.
+
+    With early stopping, the pairs of a run share the error rate of 5 %, which makes intervals
+    wider. The interval is a point where the data have no variation; `method` says so.
+    """
 
     estimate: float
     low: float
     high: float
     method: str
+    """Method of the interval."""
     n: int
+    """Units of inference."""
     se: float | None = None
+    """Standard error; None if the method has none."""
 
 
 @dataclass(frozen=True)
 class SignificanceResult:
-    """A two-sided p-value for the hypothesis of no difference, over `n` units."""
+    """The result of a significance test of no difference."""
 
     p: float
+    """Two-sided p-value."""
     method: str
     n: int
+    """Units of inference."""
 
 
 @dataclass(frozen=True)
 class OrderEffect:
-    """The effect of the order of presentation on verdicts, where the design identifies it.
+    """The effect of the order of presentation on verdicts, where the design identifies it."""
 
-    `effect` is a's win rate when shown first minus its win rate when shown second; `pick_first` is
-    the share of decisive verdicts for the completion shown first; `balanced` is a's win rate with
-    both orders weighted equally. `first_twice` counts the prompts where both orders picked the
-    completion shown first, `second_twice` those where both picked the second; `p` is the exact sign
-    test between these two counts.
-    """
-
-    identified: Identified
+    identified: OrderDesign
+    """The part of the design that identifies the effect, or the reason why none does."""
     shown_first: float | None = None
+    """Share of the verdicts in which a was shown first."""
     effect: Estimate | None = None
+    """Win rate of a when shown first minus its win rate when shown second."""
     pick_first: Estimate | None = None
+    """Share of decisive verdicts for the completion shown first."""
     balanced: Estimate | None = None
+    """Win rate of a with both orders weighted equally."""
     first_twice: int = 0
+    """Prompts where both orders picked the completion shown first."""
     second_twice: int = 0
+    """Prompts where both orders picked the completion shown second."""
     p: float | None = None
+    """Exact sign test of `first_twice` against `second_twice`."""
 
 
 @dataclass(frozen=True)
 class FeatureBias:
-    """The association of winning with having more of a feature (length, markdown).
-
-    `more_wins` is the share of decisive prompts won by the side with more of it; `spearman` is the
-    rank correlation of the preference with the difference.
-    """
+    """The association of winning with having more of a feature (length, markdown)."""
 
     n: int
+    """Prompts."""
     more_wins: Estimate | None = None
+    """Share of decisive prompts won by the completion with more of the feature."""
     spearman: float | None = None
+    """Rank correlation of the preference with the difference of the feature."""
 
 
 @dataclass(frozen=True)
 class LengthEffect:
-    """The bias towards length, and the win rate at equal length.
-
-    `slope` is in logits per standard deviation of the length difference, transformed by tanh;
-    `controlled` is not comparable with AlpacaEval's leaderboard.
-    """
+    """The bias towards length, and the win rate at equal length."""
 
     bias: FeatureBias
     controlled: Estimate | None = None
+    """Win rate of a at equal length; not comparable with AlpacaEval's leaderboard."""
     slope: Estimate | None = None
+    """Logits per standard deviation of the length difference, which is transformed by tanh."""
 
 
 @dataclass(frozen=True)
 class LeakEffect:
-    """a's win rate on the prompts where only a, and where only b, leaks (such as thinking tags)."""
+    """The win rate of a where completions leak text that a judge should not see (thinking tags).
+
+    Counts are numbers of prompts.
+    """
 
     only_a: int
     only_b: int
     both: int
     rate_only_a: Estimate | None = None
+    """Win rate of a on the prompts where only its completion leaks."""
     rate_only_b: Estimate | None = None
+    """Win rate of a on the prompts where only the completion of b leaks."""
 
 
 @dataclass(frozen=True)
 class Power:
-    """Power of a comparison with this many units. Effects are differences from 0.5, as shares.
-
-    `detectable` is the smallest effect found with 80 % power; `needed` is the number of units that
-    the present estimate needs for the same, `more` how many of them are missing.
-    """
+    """Power of a comparison with this many units; effects are differences from 0.5, as shares."""
 
     detectable: float
+    """Smallest effect that is found with 80 % power."""
     needed: int | None
+    """Units that the present estimate needs for 80 % power; None for a million or more."""
     more: int | None
+    """Units of `needed` that are missing."""
     method: str
 
 
 @dataclass(frozen=True)
 class VarianceComponents:
-    """Variance of one verdict by source; None where the design does not identify the source.
-
-    `prompts`, `generations`, `orders` and `repeats` are the (average) numbers of units per level;
-    `advice` names what reduces the standard error most for the same number of verdicts.
-    """
+    """Variance of one verdict by source; None where the design does not identify the source."""
 
     prompt: float | None
     generation: float | None
@@ -118,51 +125,57 @@ class VarianceComponents:
     repeat: float | None
     prompts: int
     generations: float
+    """Completions per prompt, on average."""
     orders: float
+    """Orders per completion, on average."""
     repeats: float
+    """Repeats per order, on average."""
     advice: str
+    """What reduces the standard error most for the same number of verdicts."""
 
 
 @dataclass(frozen=True)
 class EProcess:
-    """An e-process: valid at every look and at any stopping time.
-
-    `log_e` is the natural logarithm of the e-value after each unit; `stopped` the first unit
-    (from 1) after which e >= 1/alpha; `p` the anytime p-value; `low` and `high` the confidence
-    sequence for the share of decisive units won, at the last look.
-    """
+    """An e-process: valid at every look and at any stopping time."""
 
     log_e: tuple[float, ...]
+    """Natural logarithm of the e-value after each unit."""
     stopped: int | None
+    """First unit, from 1, after which e >= 1/alpha."""
     p: float
+    """Anytime p-value."""
     low: float
+    """Lower bound, at the last look, of the confidence sequence for the share of decisive units
+    won."""
     high: float
     method: str
 
 
 @dataclass(frozen=True)
 class CalibratedRate:
-    """A rate corrected by human labels. `weight` is PPI++'s lambda, the weight of the judge."""
+    """A rate corrected by human labels."""
 
     value: Estimate
-    labelled: int
-    unlabelled: int
+    labeled: int
+    """Units with a label."""
+    unlabeled: int
     weight: float | None = None
+    """PPI++'s lambda: the weight of the judge, 0 to 1."""
 
 
 @dataclass(frozen=True)
 class BradleyTerryFit:
-    """Log-strengths of the items (mean 0), in the order of the items.
-
-    `tie` is Davidson's nu, `first` the log-odds that being shown first adds; None where not
-    fitted. `groups` are the strongly connected components of the win graph: with more than one, no
-    maximum likelihood estimate exists, and only the ridge relates strengths of different groups.
-    `better` holds (i, j) where i is significantly stronger than j, at a familywise level of 95 %.
-    """
+    """A fitted Bradley-Terry model of items numbered from 0."""
 
     strengths: tuple[Estimate, ...]
-    tie: float | None
-    first: float | None
-    groups: tuple[tuple[int, ...], ...]
+    """Log-strength of each item; their mean is 0."""
+    tie_parameter: float | None
+    """Davidson's nu; None if ties were not fitted."""
+    first_advantage: float | None
+    """Log-odds that being shown first adds; None if not fitted."""
+    components: tuple[tuple[int, ...], ...]
+    """Strongly connected components of the win graph. With more than one, no maximum likelihood
+    estimate exists, and only the ridge relates strengths of different components."""
     method: str
     better: tuple[tuple[int, int], ...] = ()
+    """Each (i, j) where i is significantly stronger than j, at a familywise level of 95 %."""

@@ -1,9 +1,10 @@
 """Inference that is valid at every look: e-processes, confidence sequences, a sequential test.
 
-For each candidate mean m a betting martingale (Waudby-Smith and Ramdas 2024, arXiv 2010.09686):
-with belief p, an observation y multiplies the wealth by y p/m + (1-y)(1-p)/(1-m). If m is the mean,
-the wealth ever reaches 1/alpha with probability alpha at most (Ville 1939). Beliefs are mixed with
-Beta(a, a) weights. For wins, ties and losses and m = 0.5 it is the e-process of the sign test.
+Each candidate mean m is tested by a betting martingale (Waudby-Smith and Ramdas 2024, arXiv
+2010.09686): with belief p, an observation y multiplies the wealth by y p/m + (1-y)(1-p)/(1-m). If m
+is the mean, the wealth ever reaches 1/alpha with probability alpha at most (Ville 1939). Beliefs
+are mixed with Beta(a, a) weights. For wins, ties and losses and m = 0.5, the wealth is the
+e-process of the sign test.
 
 Values are rounded to hundredths by splitting each between its two neighbors: the wealth is concave
 in y, so this only lowers it, and 101 distinct values remain however many prompts there are.
@@ -19,9 +20,9 @@ from scipy import stats
 from scipy.optimize import brentq
 from scipy.special import betaln, logsumexp
 
+from bakeoff.stats.arrays import Values
 from bakeoff.stats.results import EProcess, Estimate, SignificanceResult
 
-Values = NDArray[np.float64]
 Decision = Literal["different", "equivalent"]
 
 CONCENTRATION = 5.0  # a of the Beta(a, a) mixture: sharpest for decisive shares of about 60-80 %
@@ -32,7 +33,7 @@ _LOG_WEIGHTS -= logsumexp(_LOG_WEIGHTS)
 _STEPS = 100
 _GRID = np.arange(_STEPS + 1) / _STEPS
 _BISECTIONS = 40
-_MIN_DISTANCE = 1e-9  # of a candidate mean to 0 and to 1
+_MIN_DISTANCE = 1e-9  # of a candidate mean from 0 and from 1
 
 
 def sign_e_process(values: Values, alpha: float = 0.05) -> EProcess:
@@ -103,7 +104,7 @@ def mean_confidence_sequence(values: Values, alpha: float = 0.05) -> Estimate:
     """
     mean = math.fsum(values) / len(values)
     low, high = confidence_sequence_at(values, [len(values)], alpha)
-    # Next to 0 and 1 rounding may put a bound on the wrong side of the mean.
+    # Near 0 and 1, rounding may put a bound on the wrong side of the mean.
     bounds = min(mean, float(low[0])), max(mean, float(high[0]))
     return Estimate(mean, *bounds, "confidence sequence by betting", len(values))
 
@@ -122,7 +123,10 @@ def confidence_sequence_at(
 
 
 def anytime_test(values: Values) -> SignificanceResult:
-    """The test that the mean is 0.5, valid at every look: p is 1 / wealth, at most 1."""
+    """The test that the mean of values in [0, 1] is 0.5, valid at every look.
+
+    p is 1 / wealth, at most 1; it is 1 without values.
+    """
     log_wealth = _log_wealth(_grid_counts(values), 0.5) if len(values) else 0.0
     p = math.exp(-max(0.0, log_wealth))
     return SignificanceResult(p, "anytime test by betting", len(values))
@@ -156,7 +160,11 @@ class SequentialTest:
 
     @property
     def decision(self) -> Decision | None:
-        """ "different" if 0.5 is excluded, "equivalent" if all outside the margin is, else None."""
+        """The decision so far, or None.
+
+        `different` if the confidence sequence excludes 0.5; `equivalent` if it excludes all means
+        outside the margin.
+        """
         half, low, high = (_log_sum(self._log_wealth) >= self._threshold) | self._outside
         if half:
             return "different"
@@ -164,7 +172,7 @@ class SequentialTest:
 
 
 def _grid_counts(values: Values) -> Values:
-    """How often each hundredth occurs, a value between two hundredths being split between them."""
+    """How often each hundredth occurs; a value between two hundredths is split between them."""
     index = np.minimum((values * _STEPS).astype(np.intp), _STEPS - 1)
     share = values * _STEPS - index
     low = np.bincount(index, 1 - share, _STEPS + 1)
@@ -172,7 +180,7 @@ def _grid_counts(values: Values) -> Values:
 
 
 def _bound(counts: Values, end: float, alpha: float) -> float:
-    """The bound of the confidence sequence between the mean and this end, or the end itself."""
+    """The bound of the confidence sequence on the side of `end`: 0 or 1 if there is none."""
     threshold, outer = -math.log(alpha), abs(end - _MIN_DISTANCE)
     if _log_wealth(counts, outer) <= threshold:
         return end
@@ -187,7 +195,7 @@ def _bound(counts: Values, end: float, alpha: float) -> float:
 
 
 def _log_wealth(counts: Values, m: float) -> float:
-    """The logarithm of the wealth of all beliefs together against the mean m, from 1."""
+    """The logarithm of the mixture's wealth against the mean m, which starts at 1."""
     present = np.flatnonzero(counts)
     return float(_log_sum(_LOG_WEIGHTS + counts[present] @ _log_gains(_GRID[present], m)))
 

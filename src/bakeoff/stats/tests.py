@@ -3,17 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
+from bakeoff.stats.arrays import Codes, Values
 from bakeoff.stats.intervals import BATCH_NUMBERS, MAX_BCA_UNITS, SEED
 from bakeoff.stats.results import SignificanceResult
 
-Values = NDArray[np.float64]
-Codes = NDArray[np.intp]
-
 _MAX_EXACT = 100_000  # sign patterns: up to this many, all of them are enumerated
-_FLIPS = 9_999
+_FLIPS = 9_999  # random sign patterns otherwise
 _MAX_SIZE_SHARE = 0.01  # distinct sizes per difference: above this, single flips are as fast
 
 
@@ -46,7 +43,7 @@ def sign_flip_test(differences: Values) -> SignificanceResult:
     fewer than two differences, and where all are 0.
     """
     n = len(differences)
-    if n < 2 or not np.any(differences):  # the flip of a single value is as far from 0
+    if n < 2 or not np.any(differences):  # a single value, flipped, is as far from 0
         return SignificanceResult(1.0, "sign-flip permutation", n)
     exact = 2**n <= _MAX_EXACT
     observed, slack = float(differences.sum()), 1e-12 * float(np.abs(differences).sum())  # rounding
@@ -82,7 +79,7 @@ def _flipped_sums(differences: Values, *, exact: bool) -> Iterator[Values]:
 
 
 def _positive_counts(rng: np.random.Generator, counts: Codes, rows: int) -> Values:
-    """How many differences of each size a flip makes positive; (rows, sizes)."""
+    """The number of positive differences of each size after a flip; of shape (rows, sizes)."""
     if counts.max() > 1:
         return rng.binomial(counts, 0.5, (rows, len(counts))).astype(np.float64)
     # A size that occurs once needs a single random bit.

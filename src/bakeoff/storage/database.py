@@ -20,7 +20,7 @@ _TABLE = """CREATE TABLE records (
     key TEXT PRIMARY KEY, body TEXT NOT NULL, stored_at REAL NOT NULL, checksum INTEGER NOT NULL
 )"""
 _FOREIGN_TABLE = "SELECT name FROM sqlite_master WHERE type = 'table' AND name != 'records'"
-_READS = 5  # of a log that seems damaged: another process may be writing it
+_READS = 5  # of a log that seems damaged, as another process may be writing it
 
 _DAMAGED = {
     *(sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR),
@@ -46,13 +46,13 @@ def wal_path(path: Path) -> Path:
 
 
 def check_files(path: Path) -> None:
-    """Raise DamageError if SQLite would silently treat lost data as never written."""
+    """Raise DamageError if the database or its log has lost data, which SQLite would not report."""
     if problem := lost_file(path) or _log_damage(wal_path(path)):
         raise DamageError(problem)
 
 
 def lost_file(path: Path) -> str | None:
-    """Return a message if the database is missing or empty although it held data, else None."""
+    """Return a description if the database is missing or empty and has held data, else None."""
     log = wal_path(path)
     log_size, size = _size(log), _size(path)  # in this order: a log is created after its database
     if not size and log_size:
@@ -68,7 +68,7 @@ def _size(path: Path) -> int | None:
 
 
 def _log_damage(log: Path) -> str | None:
-    """Return damage of a log that persists over several reads, else None."""
+    """Return a description of damage that two reads of the log agree on, else None."""
     seen: set[str] = set()
     for _ in range(_READS):
         try:
@@ -100,7 +100,7 @@ def empty_database() -> bytes:
 
 
 def create_schema(db: sqlite3.Connection) -> None:
-    """Create the table in an empty database; do nothing if it exists."""
+    """Create the table in an empty database; do nothing if the database has a schema version."""
     if schema_version(db) == 0:
         db.execute(_TABLE)
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -128,9 +128,9 @@ def schema_version(db: sqlite3.Connection) -> int:
 
 @contextmanager
 def store_errors(path: Path) -> Iterator[None]:
-    """Convert errors of SQLite, the file system and record validation to StoreError.
+    """Convert errors of SQLite, of the file system and of record validation to StoreError.
 
-    The message is one line that names the store and says what to do.
+    The message is one line with the path, the error, and what the user can do.
     """
     try:
         yield
@@ -147,7 +147,7 @@ def is_busy(error: sqlite3.Error) -> bool:
 
 
 def is_full(error: sqlite3.Error) -> bool:
-    """Return whether the disk was full; a smaller write may still fit."""
+    """Return whether a write failed, as on a full disk; a smaller write may succeed."""
     return _code(error) in _FULL
 
 

@@ -15,22 +15,22 @@ def cache_dir() -> Path:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that readers see either the old or the new content.
+    """Write a file so that readers see either its old or its new content.
 
-    Raises OSError if it cannot be written; no temporary file is left then.
+    Raises OSError if it cannot be written; the temporary file is removed then.
     """
     with _temporary_file(path, content) as temporary:
         temporary.replace(path)
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Like `write_atomically`; raises FileExistsError if the file exists."""
+    """Like `write_atomically`, but raises FileExistsError if the file exists."""
     with _temporary_file(path, content) as temporary:
         name_new(temporary, path)
 
 
 def name_new(temporary: Path, path: Path) -> None:
-    """Rename a complete file; raises FileExistsError if `path` exists."""
+    """Rename a complete file to `path`. Raises FileExistsError if that exists."""
     try:
         os.link(temporary, path)
     except FileExistsError:

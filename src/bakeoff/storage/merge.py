@@ -11,11 +11,13 @@ from bakeoff.storage.salvage import StoreScan, copy_records
 
 
 class MergedStore(NamedTuple):
-    """A source store of a merge: its number of records, and how many were new in the target."""
+    """A source store of a merge."""
 
     path: Path
     records: int
+    """Number of its records."""
     new: int
+    """Those of `records` that the target did not have."""
 
 
 def merge(stores: Sequence[Path], into: Path) -> list[MergedStore]:

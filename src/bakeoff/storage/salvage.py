@@ -1,6 +1,6 @@
-"""Scans the records of a store, also of a damaged one, and copies intact ones to a new store.
+"""Scans the records of a store, which may be damaged, and copies intact ones to a new store.
 
-All reads go through SQLite, if necessary from a copy; the store itself is not changed.
+All reads go through SQLite, if necessary of a copy; the store itself is not changed.
 """
 
 import shutil
@@ -36,7 +36,7 @@ _JOURNAL_PREFIX = "batch:"  # of their keys
 _BLOCK_SIZE = 500  # rows read and written at once
 _MAX_PROBLEMS = 5  # shown
 _SMALLEST_ROW = 160  # bytes, with its entry in the key index; bounds the number of rows of a file
-# Text may be damaged, so that it is read as bytes. `>=` seeks past a damaged page before `low`.
+# Read as bytes, as damaged text cannot be decoded. `>=` seeks past a damaged page before `low`.
 _ROWS = """SELECT rowid, CAST(key AS BLOB), CAST(body AS BLOB), stored_at, checksum FROM records
     WHERE rowid >= ? + 1 AND rowid <= ? ORDER BY rowid LIMIT ?"""
 
@@ -45,12 +45,15 @@ _NEWEST_IN_INDEX = """SELECT max(rowid) FROM records INDEXED BY sqlite_autoindex
 
 
 class StoredRecord(NamedTuple):
-    """A record as stored: `body` is JSON, `stored_at` seconds since 1970."""
+    """A record as stored."""
 
     key: str
     body: bytes
+    """JSON."""
     stored_at: float
+    """Seconds since 1970; 0 if unknown."""
     kind: str
+    """`completions`, `verdicts`, or that of the journal."""
 
 
 class StoreScan:
@@ -65,6 +68,7 @@ class StoreScan:
         self.first: float | None = None
         """Time of the oldest record, in seconds since 1970."""
         self.last: float | None = None
+        """Time of the newest record, in seconds since 1970."""
         self._keys: set[str] = set()
         self._changed: set[int] = set()  # rowids
         self._newest = 0  # highest rowid that was seen
@@ -86,7 +90,7 @@ class StoreScan:
 
     @property
     def lost(self) -> int:
-        """Estimated number of records that cannot be read: rowids are consecutive."""
+        """Estimated number of records that cannot be read, from gaps in the consecutive rowids."""
         return max(0, self._newest - self.total)
 
     def __iter__(self) -> Iterator[StoredRecord]:
@@ -114,7 +118,7 @@ class StoreScan:
         self.problems += [" ".join(line.split()) for (line,) in lines if line != "ok"]
 
     def _read_repaired(self) -> Iterator[StoredRecord]:
-        """Read a copy whose first page, which holds header and schema, is that of a new store."""
+        """Read a copy with the first page of a new store, which has the header and the schema."""
         with tempfile.TemporaryDirectory() as folder:
             copy = _repaired_copy(self.path, Path(folder))
             try:
@@ -165,7 +169,7 @@ class StoreScan:
             yield record
 
     def _count_index(self, db: sqlite3.Connection) -> None:
-        """Find the highest rowid in the readable parts of the key index."""
+        """Update the highest rowid from the readable parts of the key index."""
         bound = _upper_bound(db, self.path)
         for prefix in range(256):
             with suppress(sqlite3.Error):
@@ -176,7 +180,7 @@ class StoreScan:
 
 
 def check(path: Path) -> StoreScan:
-    """Scan a store and return the counts; ConfigError if there is no such file."""
+    """Scan a store to the end; return the counts. Raises ConfigError if there is no such file."""
     scan = _scan(path)
     for _ in scan:
         continue
@@ -186,8 +190,8 @@ def check(path: Path) -> StoreScan:
 def salvage(path: Path, into: Path) -> StoreScan:
     """Copy the intact records of a store to a new store `into`; return the counts.
 
-    Raises ConfigError if `path` is missing or `into` exists or cannot be written, StoreError if no
-    record is intact; `into` is not created then.
+    Raises ConfigError if `path` is missing, or if `into` exists or cannot be written, and
+    StoreError if no record is intact; `into` is not created then.
     """
     scan = _scan(path)
     if any(file.exists() for file in (into, wal_path(into))):

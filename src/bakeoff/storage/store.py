@@ -1,16 +1,15 @@
 """The content-addressed store: one SQLite file with every completion and verdict that was paid for.
 
-Records of one turn of the event loop are written in one transaction; a record is acknowledged
-after its commit, so that a killed process loses only requests in flight. Several processes may use
-one file. A record that differs from what was written is an error, not a missing record.
+Records that arrive in one iteration of the event loop are written in one transaction, and
+acknowledged after its commit: a killed process loses only requests in flight. Several processes may
+use one file. A record that differs from what was written is an error, not a missing record.
 """
 
 import asyncio
-import gc
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 
 from bakeoff.errors import StoreError
 from bakeoff.records import Record
+from bakeoff.runtime.garbage_collection import gc_paused
 from bakeoff.runtime.timing import timed
 from bakeoff.storage import database
 from bakeoff.storage.database import (
@@ -50,13 +50,16 @@ class _PendingWrite(NamedTuple):
 
 
 class Store:
-    """A store of records by key. Entering it opens the file, and creates it if it is missing."""
+    """Records by key. Entering the store opens its file, and creates it if it is missing.
+
+    Every method raises StoreError if the file cannot be used or is damaged.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._db: sqlite3.Connection | None = None
         self._pending: list[_PendingWrite] = []
-        self._unwritten: list[tuple[str, str]] = []  # failed: disk full or database locked
+        self._unwritten: list[tuple[str, str]] = []  # key and body; disk full or database locked
 
     def __enter__(self) -> Self:
         try:
@@ -87,13 +90,13 @@ class Store:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        at: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         try:
-            if self._unwritten:  # there may be space now; the callers got the error already
+            if self._unwritten:  # there may be space now; the futures have raised the error
                 with suppress(StoreError):
                     self._write(self._unwritten)
-            if self._pending:  # of a run that was stopped: they are paid for
+            if self._pending:  # of a run that was stopped: their requests are paid for
                 self._write([(write.key, write.body) for write in self._pending])
         finally:
             self._pending.clear()
@@ -104,26 +107,26 @@ class Store:
 
     def lacks(self, keys: Iterable[str]) -> bool:
         """Return whether any of the keys has no record."""
-        wanted = set(keys)
+        key_set = set(keys)
         with timed("store"):
-            blocks = self._blocks("key", list(wanted))
-            return sum(row[0] in wanted for rows in blocks for row in rows) < len(wanted)
+            blocks = self._blocks("key", list(key_set))
+            return sum(row[0] in key_set for rows in blocks for row in rows) < len(key_set)
 
     def get(self, keys: Iterable[str], as_: type[R]) -> dict[str, R]:
         """Return the stored records by key; keys without a record are left out."""
         records: dict[str, R] = {}
-        wanted = list(keys)
-        with _gc_paused(wanted):
-            for _ in self._read(wanted, as_, records):
+        key_list = list(keys)
+        with gc_paused() if len(key_list) > _BLOCK_SIZE else nullcontext():
+            for _ in self._read(key_list, as_, records):
                 continue
         return records
 
     async def load(self, keys: Iterable[str], as_: type[R]) -> dict[str, R]:
         """Like `get`, in blocks, so that the event loop keeps running."""
         records: dict[str, R] = {}
-        wanted = list(keys)
-        with _gc_paused(wanted):
-            for _ in self._read(wanted, as_, records):
+        key_list = list(keys)
+        with gc_paused() if len(key_list) > _BLOCK_SIZE else nullcontext():
+            for _ in self._read(key_list, as_, records):
                 await asyncio.sleep(0)
         return records
 
@@ -133,7 +136,7 @@ class Store:
         return record if added else self.get([key], type(record))[key]
 
     def put_soon(self, key: str, record: R) -> asyncio.Future[R]:
-        """Like `put`, in one transaction with all calls of the same turn of the event loop.
+        """Like `put`, in one transaction with all calls in this iteration of the event loop.
 
         The future raises StoreError if the write fails. Cancelling it does not cancel the write.
         """
@@ -176,7 +179,7 @@ class Store:
             try:
                 return self._insert(rows)
             except sqlite3.Error as error:
-                if is_busy(error):  # do not wait that long a second time
+                if is_busy(error):  # later writes do not wait again
                     self._open.execute("PRAGMA busy_timeout = 0")
                 if len(rows) == 1 or not is_full(error):
                     raise
@@ -196,7 +199,10 @@ class Store:
         with store_errors(self.path), self._transaction() as db:
             return db.executemany(
                 "INSERT OR IGNORE INTO records VALUES (?, CAST(? AS TEXT), ?, ?)",
-                [(key, body, at, record_checksum(key, body)) for key, body, at in rows],
+                [
+                    (key, body, stored_at, record_checksum(key, body))
+                    for key, body, stored_at in rows
+                ],
             ).rowcount
 
     def _body(self, record: Record) -> str:
@@ -218,19 +224,19 @@ class Store:
     def _read(self, keys: Sequence[str], as_: type[R], records: dict[str, R]) -> Iterator[None]:
         """Add the stored records to `records`; yield after each block."""
         blocks = self._blocks(_COLUMNS, keys)
-        wanted = set(keys)
+        key_set = set(keys)
         while True:
             with timed("store"), store_errors(self.path):
                 rows = next(blocks, None)
                 if rows is None:
                     break
                 for key, body, checksum, _ in rows:
-                    if key in wanted:
+                    if key in key_set:
                         if checksum != record_checksum(key, body):
                             raise _changed(key)
                         records[key] = _record(key, body, as_)
             yield
-        if len(records) < len(wanted) and self._should_scan(keys):
+        if len(records) < len(key_set) and self._should_scan(keys):
             yield from self._verify()
 
     def _verify(self) -> Iterator[None]:
@@ -293,23 +299,11 @@ def _record(key: str, body: bytes, as_: type[R]) -> R:
         raise DamageError(f"the record {key!r} is no {as_.__name__}") from None
 
 
-@contextmanager
-def _gc_paused(keys: Sequence[str]) -> Iterator[None]:
-    """Pause garbage collection while many records are built: it would double the time."""
-    if len(keys) <= _BLOCK_SIZE or not gc.isenabled() or gc.get_freeze_count():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()  # moves the new objects to the oldest generation without traversing them
-        gc.unfreeze()
-        gc.enable()
-
-
 def _execute_with_retries(db: sqlite3.Connection, command: str) -> None:
-    """Execute a command that ignores SQLite's busy timeout: enabling WAL beside another process."""
+    """Execute a command, and again while the database is locked.
+
+    SQLite's busy timeout does not apply to enabling WAL.
+    """
     end = time.monotonic() + database.LOCK_TIMEOUT
     while True:
         try:

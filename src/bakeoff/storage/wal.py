@@ -1,6 +1,6 @@
 """Checks the write-ahead log of a SQLite database (`-wal`) for damage.
 
-SQLite ignores everything after the first damaged frame without an error. Format:
+SQLite ignores all frames from the first damaged one on, and raises no error. Format:
 https://sqlite.org/fileformat2.html#the_write_ahead_log
 """
 
@@ -14,9 +14,9 @@ _PAGE_SIZES = [512 << power for power in range(8)]  # bytes
 
 
 def wal_damage(log: bytes) -> str | None:
-    """Return what is damaged in a log, so that SQLite would ignore committed frames.
+    """Return a description of damage because of which SQLite would ignore committed frames.
 
-    None if the log is intact, or ends within a frame, as it does after a process was killed.
+    None if the log is intact, or ends within a frame, as after the writing process was killed.
     """
     if len(log) <= _HEADER_SIZE:
         return None
@@ -32,7 +32,7 @@ def wal_damage(log: bytes) -> str | None:
 
 
 def _read_header(log: bytes) -> tuple[int, bytes, str, tuple[int, int]]:
-    """Return page size, salt, byte order and the checksum of the header; ValueError if damaged."""
+    """Return page size, salt, byte order and checksum. Raises ValueError if it is damaged."""
     magic, version, page_size = struct.unpack(">3I", log[:12])
     if magic & ~1 != 0x377F0682 or version != 3007000:
         raise ValueError("not a write-ahead log")
@@ -46,7 +46,7 @@ def _read_header(log: bytes) -> tuple[int, bytes, str, tuple[int, int]]:
 def _valid_frames(
     log: bytes, page_size: int, salt: bytes, order: str, checksum: tuple[int, int]
 ) -> Iterator[bool]:
-    """Yield True for each frame up to the first one that is damaged or of an earlier log."""
+    """Yield True for each frame before the first one that is damaged or has another salt."""
     step = _FRAME_HEADER_SIZE + page_size
     for start in range(_HEADER_SIZE, len(log) - step + 1, step):
         head = log[start : start + _FRAME_HEADER_SIZE]

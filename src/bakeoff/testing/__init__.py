@@ -1,4 +1,4 @@
-"""For the tests of plugins: loopback servers with canned replies, and workers run to completion.
+"""Helpers for the tests of plugins: loopback servers with prepared replies, and `run_worker`.
 
 Needs only the base installation. docs/plugins.md shows its use.
 """

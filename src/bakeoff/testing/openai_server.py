@@ -31,7 +31,7 @@ class Reply:
     until: Callable[[], bool] = lambda: True
     """Condition to wait for before it is sent, at most 100 seconds."""
     hangs_up: bool = False
-    """Close the connection afterwards, as a server that dies."""
+    """Close the connection after the reply, like a server that exits."""
 
 
 Responder = Callable[[dict[str, Any]], Any]
@@ -51,9 +51,10 @@ def chat_completion(text: str | None, **choice: Any) -> dict[str, Any]:
     }
 
 
-def verdict_json(winner: str, a: float = 5, b: float = 5, why: str = "Because.") -> str:
+def verdict_json(winner: str, a: float = 5, b: float = 5, explanation: str = "Because.") -> str:
     """Return the reply of a judge; `winner` is `A`, `B` or `tie`, scores are from 0 to 10."""
-    return json.dumps({"explanation": why, "score_a": a, "score_b": b, "winner": winner})
+    verdict = {"explanation": explanation, "score_a": a, "score_b": b, "winner": winner}
+    return json.dumps(verdict)
 
 
 def shown_completions(body: dict[str, Any]) -> tuple[str, str]:
@@ -70,9 +71,9 @@ def shown_completions(body: dict[str, Any]) -> tuple[str, str]:
 
 
 def prefer_good(body: dict[str, Any]) -> str:
-    """Respond as models that repeat their name and the prompt, and as a judge.
+    """Respond like models that repeat their name and the prompt, and like a judge.
 
-    The judge prefers the completion that contains `good`.
+    The judge prefers the completion that contains `good`. This is the default responder.
     """
     if "winner" not in body["messages"][0]["content"]:
         return f"This is {body['model']} on: {body['messages'][-1]['content']}"
@@ -84,7 +85,7 @@ def prefer_good(body: dict[str, Any]) -> str:
 
 @contextmanager
 def refused_url() -> Iterator[str]:
-    """Yield the URL of a port that refuses connections; it is reserved while the body runs."""
+    """Yield a URL with a port that refuses connections while the body runs."""
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{reserved.getsockname()[1]}/v1"
@@ -97,7 +98,7 @@ class OpenAIServer:
     """
 
     wrap_text = staticmethod(chat_completion)
-    """Makes the body of a reply of a text."""
+    """Returns the body of a reply with this text."""
 
     def __init__(self, respond: Responder = prefer_good) -> None:
         self.respond = respond
@@ -132,9 +133,9 @@ class OpenAIServer:
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(_TIMEOUT)
 
-    # `asyncio.start_server` takes several steps of the loop to accept a connection, and loses one
-    # that is between two of them on close: its client would wait until its timeout. Here every
-    # accepted connection is known at once.
+    # `asyncio.start_server` accepts a connection in several steps of the loop. One that is between
+    # two steps when the server closes is lost, and its client waits until its timeout. Here every
+    # accepted connection is registered at once.
 
     async def _listen(self, listening: socket.socket) -> None:
         listening.setblocking(False)

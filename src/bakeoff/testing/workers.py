@@ -13,19 +13,20 @@ O = TypeVar("O")  # noqa: E741 - its result
 
 
 def user_prompt(text: str, *, id: str = "") -> Prompt:
-    """Return a prompt of one user turn."""
+    """Return a prompt with one user turn."""
     return Prompt(id=id, messages=(Message(role="user", content=text),))
 
 
 def text_pair(prompt: str, first: str, second: str) -> Pair:
-    """Return the pair of completions `first` and `second` of a prompt, as a judge takes it."""
+    """Return an item for a judge: the completions `first` and `second` of a prompt."""
     return Pair(prompt=user_prompt(prompt), first=first, second=second)
 
 
 def run_worker(worker: Worker[I, O], items: Sequence[I]) -> list[O | WorkError]:
     """Prepare, call and close a worker; return the outcomes in the order of the items.
 
-    Raises what stops a run: ConfigError, or RuntimeError if an item has not exactly one outcome.
+    Raises the exceptions of the worker that are not outcomes, like ConfigError, and RuntimeError
+    unless every item has exactly one outcome.
     """
     outcomes: list[list[O | WorkError]] = [[] for _ in items]
 

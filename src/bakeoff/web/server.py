@@ -1,4 +1,4 @@
-"""Loopback web server for one app, protected from other web pages, hosts and slow clients."""
+"""A loopback web server for one app, protected from other web pages, hosts and slow clients."""
 
 import asyncio
 import json

@@ -121,7 +121,7 @@ VALUES: tuple[object, ...] = (
     float("nan"), float("inf"), -float("inf"), "", " ", "\n", "a\nb", "\x00", "\x1b[2J", "\u202e",
     "../../x", "<script>", "{{ 7*7 }}", "=cmd|' /C calc'!A0", "NaN", "1e999", "7/10", "tie", "a",
     "b", "model1", "j", "one", "x" * 3000, [], {}, [[]], [None], {"a": None}, {"": ""}, "1" * 5000,
-    [1, 2], ["a", "b"], {"name": "x"}, "judgment", "completion", "recorded", "apart", "human:",
+    [1, 2], ["a", "b"], {"name": "x"}, "judgment", "completion", "recorded", "pointwise", "human:",
 )  # fmt: skip
 
 

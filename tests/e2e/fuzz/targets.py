@@ -335,7 +335,7 @@ TARGETS: tuple[Target, ...] = (
     Target("audit.jsonl", _audit(".jsonl"), _FILES[".jsonl"], 40_000),
     Target("audit.csv", _audit(".csv"), _FILES[".csv"], 40_000),
     Target("audit.gz", _audit(".json.gz"), _FILES[".json.gz"], 10_000),
-    Target("labelled", _labeled_pairs, (corpus.lines(corpus.LABELED_PAIRS),), 20_000),
+    Target("labeled", _labeled_pairs, (corpus.lines(corpus.LABELED_PAIRS),), 20_000),
     Target("config", _config, (corpus.CONFIG.encode(), corpus.LINKED.encode()), 25_000, 4_000),
     Target("config.values", _config, (corpus.indented_json(corpus.SETTINGS),), 15_000, 4_000),
     Target("criteria", _criteria, (corpus.CRITERIA.encode(), b'[{"name": "x"}]'), 15_000, 2_000),

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from bakeoff.errors import ConfigError
+from bakeoff.evaluation.votes.vote_log import append_vote
+from bakeoff.evaluation.votes.votes import Vote
 from bakeoff.importers.reader import read
 from bakeoff.prompts.rows import files, read_rows
 from bakeoff.prompts.sampling import sample_prompts
 from bakeoff.report.charts.figures import write_figures
-from bakeoff.report.export import REPORT, RESULTS, save, save_page
+from bakeoff.report.export import REPORT, RESULTS, VOTES, save, save_page
 from bakeoff.report.results_file import read_results
 from bakeoff.runtime.progress import PROGRESS_FILE, ProgressFile
 from tests.builders import sample_results, write_file
@@ -231,6 +233,22 @@ def test_progress_file_replaces_a_symlink(tmp_path: Path, other_file: Path) -> N
     with ProgressFile(tmp_path):
         assert not (tmp_path / PROGRESS_FILE).is_symlink()
     assert not (tmp_path / PROGRESS_FILE).exists()
+
+
+def test_votes_are_not_written_through_a_symlink(tmp_path: Path, other_file: Path) -> None:
+    vote = Vote(
+        voter="Anna",
+        prompt_id="p1",
+        first="m1",
+        second="m2",
+        content_key="s1:0",
+        choice="first",
+        human_sample="random",
+        time="2026-01-01T00:00:00+00:00",
+    )
+    (tmp_path / VOTES).symlink_to(other_file)
+    with pytest.raises(OSError, match="symbolic links"):
+        append_vote(tmp_path / VOTES, vote)
 
 
 @pytest.mark.long

@@ -3,16 +3,22 @@
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-
 import pytest
 from any_llm import AnyLLM
-
-from bakeoff.cli.backends import BackendInfo, judge_backends, model_backends
+from bakeoff.cli.backends import BackendInfo
+from bakeoff.cli.backends import judge_backends
+from bakeoff.cli.backends import model_backends
 from bakeoff.cli.installed_extras import INSTALLED
-from bakeoff.config import Sampling, Spec
+from bakeoff.config import Sampling
+from bakeoff.config import Spec
 from bakeoff.generators.llamacpp.models import CATALOGUE
-from bakeoff.plugins import GENERATORS, JUDGES, RunContext, judge_spec, names, open_judge
+from bakeoff.plugins import GENERATORS
+from bakeoff.plugins import JUDGES
+from bakeoff.plugins import RunContext
+from bakeoff.plugins import judge_spec
+from bakeoff.plugins import open_judge
 from tests.unit.cli.fake_packages import FakePackages
+from bakeoff.plugins import backend_names
 
 BOTH = pytest.mark.parametrize("list_backends", [judge_backends, model_backends])
 
@@ -88,10 +94,10 @@ def test_every_entry_point_is_listed_as_a_model_or_a_judge() -> None:
         {backend.spec.partition(":")[0] for backend in listed}
         for listed in (judge_backends(), model_backends())
     )
-    assert set(names(GENERATORS)) - models == {"reward"}
-    assert set(names(GENERATORS)) - judges == {"echo", "file"}
+    assert set(backend_names(GENERATORS)) - models == {"reward"}
+    assert set(backend_names(GENERATORS)) - judges == {"echo", "file"}
     specs = " ".join(backend.spec for backend in judge_backends())
-    assert all(name in specs for name in names(JUDGES) if name != "prompted")
+    assert all(name in specs for name in backend_names(JUDGES) if name != "prompted")
     assert "human" in judges
     assert "human" not in models
 

@@ -478,7 +478,7 @@ PLAIN = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
 
 def hostile_reply(body: dict[str, Any]) -> str:
     if body["model"] == "judge":
-        return verdict_json("A", 7, 6, why=EVIL + "x" * 100_000)
+        return verdict_json("A", 7, 6, explanation=EVIL + "x" * 100_000)
     return EVIL + "y" * 200_000 + str(body["model"])
 
 

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 from bakeoff.config import Config
-from bakeoff.plugins import GENERATORS, JUDGES, find, names
+from bakeoff.plugins import GENERATORS, JUDGES, backend_names, load_backend
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -58,8 +58,8 @@ def test_every_relative_link_of_the_readme_has_a_target() -> None:
 
 def test_every_entry_point_is_a_class_with_a_docstring() -> None:
     for group in (GENERATORS, JUDGES):
-        assert names(group)
-        assert all(find(group, name).__doc__ for name in names(group))
+        assert backend_names(group)
+        assert all(load_backend(group, name).__doc__ for name in backend_names(group))
 
 
 def test_make_targets_named_in_the_docs_exist() -> None:

@@ -14,24 +14,30 @@ from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings
 from hypothesis import strategies as st
-
-from bakeoff import Config, ConfigError, PerItem, Results, StoreError, WorkError, run
+from bakeoff import Config
+from bakeoff import ConfigError
+from bakeoff import PerItem
+from bakeoff import Results
+from bakeoff import StoreError
+from bakeoff import WorkError
+from bakeoff import run
 from bakeoff.evaluation.cache import run_cached
-from bakeoff.records import Completion, Judgment
-from bakeoff.runtime.progress import ProgressCounter, ProgressUpdate, read_progress
+from bakeoff.records import Completion
+from bakeoff.records import Judgment
+from bakeoff.runtime.progress import ProgressCounter
+from bakeoff.runtime.progress import ProgressUpdate
+from bakeoff.runtime.progress import read_progress
 from bakeoff.storage import Store
-from bakeoff.testing import (
-    OpenAIServer,
-    Reply,
-    chat_completion,
-    prefer_good,
-    shown_completions,
-    verdict_json,
-)
+from bakeoff.testing import OpenAIServer
+from bakeoff.testing import Reply
+from bakeoff.testing import chat_completion
+from bakeoff.testing import prefer_good
+from bakeoff.testing import shown_completions
+from bakeoff.testing import verdict_json
 from tests.builders import make_prompt
 from tests.marks import long
 
@@ -158,7 +164,7 @@ def test_pointwise_judge_is_requested_in_one_order(tmp_path: Path) -> None:
     with OpenAIServer(respond) as server:
         url = f"?base_url={server.url}&template=scored"
         results = run(config(server, tmp_path, judge=(f"judge=api:judge{url}",)))
-    assert [j.presented for j in results.judgments] == ["apart"] * 4
+    assert [j.presented for j in results.judgments] == ["pointwise"] * 4
     assert len(judge_requests(server.requests)) == 8  # each completion once
     pair = results.summary.pairs[0]
     assert (pair.wins, pair.order.identified, pair.accounting.asked) == (4, "order-free", 4)

@@ -88,10 +88,10 @@ def long_watchdog_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
 def set_cleanup_seconds(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let watchdogs give the server's descendants more time to exit."""
     source = Path(watchdog.__file__).read_text()
-    assert source.count("\n_CLEANUP_SECONDS = 2.0 ") == 1
+    assert source.count("\nCLEANUP_SECONDS = 2.0 ") == 1
     changed = Path("watchdog.py").absolute()
     changed.write_text(
-        source.replace("\n_CLEANUP_SECONDS = 2.0 ", f"\n_CLEANUP_SECONDS = {seconds} ")
+        source.replace("\nCLEANUP_SECONDS = 2.0 ", f"\nCLEANUP_SECONDS = {seconds} ")
     )
     monkeypatch.setattr(watchdog, "__file__", str(changed))
 
@@ -173,6 +173,22 @@ def test_wait_ready_returns_false_after_its_timeout(hangs: str) -> None:
         await process.stop()
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize(("code", "exits"), [("", True), ("import time; time.sleep(600)", False)])
+def test_wait_exit_allows_for_the_cleanup_after_the_exit(
+    code: str, exits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_CLEANUP_SECONDS", 60.0 if exits else 0.1)
+
+    async def go() -> bool:
+        process = start_server(code)
+        try:
+            return await process.wait_exit(0.0)
+        finally:
+            await process.stop()
+
+    assert asyncio.run(go()) == exits
 
 
 def test_a_missing_command_is_reported_in_the_log() -> None:

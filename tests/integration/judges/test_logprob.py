@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
-from bakeoff.judges.logprob import LikelihoodJudge, LogprobJudge, RewardJudge
+from bakeoff.judges.logprob import LikelihoodJudge, RawScoreJudge, RewardJudge
 from bakeoff.plugins import RunContext, judge_spec, open_generator, open_judge
 from bakeoff.records import Completion, Message, Pair, Prompt, RawScores, Verdict
 from bakeoff.runtime import Emit, Traits, weights_of
@@ -63,11 +63,11 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def judge_on(scale: Any, token: str = "reward:x", monkeypatch: Any = None) -> LogprobJudge:
+def judge_on(scale: Any, token: str = "reward:x", monkeypatch: Any = None) -> RawScoreJudge:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bakeoff.judges.logprob.open_generator", lambda *_: scale)
         judge = open_judge(judge_spec(token), RunContext(Sampling()))
-    assert isinstance(judge, LogprobJudge)
+    assert isinstance(judge, RawScoreJudge)
     return judge
 
 
@@ -289,7 +289,7 @@ def test_judge_delegates_worker_properties_to_its_generator(token: str) -> None:
     assert (scale.prepared, scale.closed) == (1, 1)
     assert weights_of(judge) == "s1:scale"
     assert (judge.traits.caveat, judge.traits.exclusive) == ("It only counts.", True)
-    assert judge.order == "apart"
+    assert judge.order == "pointwise"
     assert judge.traits.prefers_own_family == ("likelihood" in token)
 
 

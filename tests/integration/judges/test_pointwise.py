@@ -2,15 +2,20 @@
 
 import json
 from typing import Any
-
 import pytest
-
 from bakeoff.config import Sampling
-from bakeoff.errors import VerdictError, WorkError
+from bakeoff.errors import VerdictError
+from bakeoff.errors import WorkError
 from bakeoff.judges.pointwise import PointwiseJudge
-from bakeoff.plugins import RunContext, judge_spec, open_judge
-from bakeoff.records import Pair, Usage, Verdict
-from bakeoff.testing import OpenAIServer, Responder, run_worker
+from bakeoff.plugins import RunContext
+from bakeoff.plugins import judge_spec
+from bakeoff.plugins import open_judge
+from bakeoff.records import Pair
+from bakeoff.records import Usage
+from bakeoff.records import Verdict
+from bakeoff.testing import OpenAIServer
+from bakeoff.testing import Responder
+from bakeoff.testing import run_worker
 from tests.builders import make_prompt
 
 PROMPT = make_prompt("Which?")
@@ -31,7 +36,7 @@ def judged(
             judge_spec(f"api:j?base_url={server.url}&template=scored"), RunContext(Sampling())
         )
         assert isinstance(judge, PointwiseJudge)
-        assert judge.order == "apart"
+        assert judge.order == "pointwise"
         items = [Pair(prompt=PROMPT, first=first, second=second) for first, second in pairs]
         return run_worker(judge, items), server.requests
 

@@ -103,7 +103,7 @@ rows = st.lists(
                 "repeat": st.integers(0, 1),
                 "sample": st.integers(0, 1),
                 "judge": st.sampled_from(["j", "k"]),
-                "presented": st.sampled_from(["recorded"] * 5 + ["unknown", "apart"]),
+                "presented": st.sampled_from(["recorded"] * 5 + ["unknown", "pointwise"]),
             }
         ),
     ),

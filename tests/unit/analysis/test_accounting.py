@@ -32,7 +32,7 @@ def test_failures_are_counted_by_kind_judge_and_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("presented", "words"), [("unknown", "order not recorded"), ("apart", "judged apart")]
+    ("presented", "words"), [("unknown", "order not recorded"), ("pointwise", "judged apart")]
 )
 def test_an_unrecorded_order_is_counted_as_unrecorded(presented: str, words: str) -> None:
     assert list(accounting_of([judgment(0, "a", 1.0, presented=presented)]).by_order) == [words]

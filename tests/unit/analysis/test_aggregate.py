@@ -32,7 +32,7 @@ def test_a_win_in_one_order_and_a_tie_in_the_other_is_a_win() -> None:
     assert (comparison.preference, comparison.winner, comparison.flipped) == (0.75, "a", False)
 
 
-@pytest.mark.parametrize("presented", ["recorded", "unknown", "apart"])
+@pytest.mark.parametrize("presented", ["recorded", "unknown", "pointwise"])
 def test_consistency_is_unknown_without_both_orders(presented: str) -> None:
     comparison = comparison_of(judgment(0, "a", 1.0, presented=presented))
     assert (comparison.consistent, comparison.flipped) == (None, False)

@@ -63,7 +63,7 @@ def test_repeats_of_a_judge_are_raters_of_a_prompt() -> None:
 
 def test_variance_components_need_recorded_orders() -> None:
     assert pair(won(10, 10)).variance is not None
-    rows = [judgment(n, "a", float(n % 2), presented="apart") for n in range(20)]
+    rows = [judgment(n, "a", float(n % 2), presented="pointwise") for n in range(20)]
     assert pair(rows).variance is None
 
 

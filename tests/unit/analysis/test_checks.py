@@ -1,20 +1,18 @@
 """Each check: what triggers it, what does not, and its figure in the message."""
 
 import pytest
-
 from bakeoff.analysis.summarize import summarize
-from bakeoff.records import Judgment, Scores
-from tests.unit.analysis.builders import (
-    both,
-    evidence,
-    failure,
-    judgment,
-    pair,
-    prompt,
-    reasons,
-    texts,
-    won,
-)
+from bakeoff.records import Judgment
+from bakeoff.records import Scores
+from tests.unit.analysis.builders import both
+from tests.unit.analysis.builders import evidence
+from tests.unit.analysis.builders import failure
+from tests.unit.analysis.builders import judgment
+from tests.unit.analysis.builders import pair
+from tests.unit.analysis.builders import prompt
+from tests.unit.analysis.builders import reasons
+from tests.unit.analysis.builders import texts
+from tests.unit.analysis.builders import won
 
 
 def test_flips_of_few_prompts_in_both_orders_do_not_withhold() -> None:
@@ -60,7 +58,7 @@ def test_an_unrecorded_order_withholds() -> None:
 
 
 def test_pointwise_verdicts_need_no_balanced_order() -> None:
-    summary = pair([judgment(n, "a", 1.0, presented="apart") for n in range(50)])
+    summary = pair([judgment(n, "a", 1.0, presented="pointwise") for n in range(50)])
     assert (summary.outcome, summary.order.identified) == ("better", "order-free")
 
 

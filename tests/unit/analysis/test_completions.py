@@ -2,7 +2,7 @@
 
 import pytest
 
-from bakeoff.analysis.completions import has_broken_format, is_refusal, is_truncated
+from bakeoff.analysis.completions import is_malformed, is_refusal, is_truncated
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Completion, Evidence, Failure, ModelSummary
 from tests.unit.analysis.builders import evidence, texts
@@ -113,7 +113,7 @@ def test_a_finish_of_refused_is_a_refusal() -> None:
     ],
 )
 def test_tags_have_to_be_closed(text: str, raw: str | None, broken: bool) -> None:
-    assert has_broken_format(Completion(text=text, raw=raw)) == broken
+    assert is_malformed(Completion(text=text, raw=raw)) == broken
 
 
 def test_a_text_is_duplicated_where_another_prompt_has_it_too() -> None:

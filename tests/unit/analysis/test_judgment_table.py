@@ -142,7 +142,7 @@ def test_a_row_has_the_repair_and_cost_of_its_verdict() -> None:
         judgment(1, "a", 1.0, retry_reason="contradiction", shown_characters=9),
     ]
     table = judgment_table("a", judged, ["p0", "p1"])
-    assert table.mended.tolist() == [True, False]
+    assert table.retried.tolist() == [True, False]
     assert table.shortened.tolist() == [False, True]
     assert table.cost[0] == 0.5
     assert math.isnan(table.cost[1])

@@ -1,14 +1,21 @@
 """People in addition to judges: not in the panel, and the rate corrected by their labels."""
 
 from typing import Any
-
 import numpy as np
 import pytest
-
 from bakeoff.analysis.summarize import summarize
-from bakeoff.records import Evidence, Judgment, PairSummary
+from bakeoff.records import Evidence
+from bakeoff.records import Judgment
+from bakeoff.records import PairSummary
 from bakeoff.stats.calibration import ppi_plus_plus
-from tests.unit.analysis.builders import both, evidence, failure, judgment, pair, prompt, texts, won
+from tests.unit.analysis.builders import both
+from tests.unit.analysis.builders import evidence
+from tests.unit.analysis.builders import failure
+from tests.unit.analysis.builders import judgment
+from tests.unit.analysis.builders import pair
+from tests.unit.analysis.builders import prompt
+from tests.unit.analysis.builders import texts
+from tests.unit.analysis.builders import won
 
 ORIGINS = {"anna": "human:", "ben": "human:", "j": "openai:gpt-4"}
 
@@ -60,7 +67,7 @@ def test_the_corrected_rate_is_ppi_over_prompts() -> None:
     assert people.corrected is not None
     assert people.corrected.value.estimate == pytest.approx(expected.value.estimate)
     assert people.corrected.value.low == pytest.approx(expected.value.low)
-    assert (people.corrected.labelled, people.corrected.unlabelled) == (20, 40)
+    assert (people.corrected.labeled, people.corrected.unlabeled) == (20, 40)
 
 
 def test_labels_of_selected_prompts_give_no_corrected_rate() -> None:
@@ -96,17 +103,17 @@ def test_a_cluster_is_one_unit_of_the_correction() -> None:
     people = pair_with_labels(rows, prompts=prompts).people
     assert people is not None
     assert people.corrected is not None
-    assert (people.corrected.labelled, people.corrected.unlabelled) == (10, 10)
+    assert (people.corrected.labeled, people.corrected.unlabeled) == (10, 10)
 
 
-def test_a_cluster_with_a_label_is_not_unlabelled() -> None:
+def test_a_cluster_with_a_label_is_not_unlabeled() -> None:
     prompts = tuple(prompt(n, tags=(f"cluster:{n // 2}",)) for n in range(40))
     rows = [row for n in range(40) for row in both(n, float(n % 4 > 0))]
     rows += [label(n, float(n % 4 > 1)) for n in range(0, 20, 2)]
     people = pair_with_labels(rows, prompts=prompts).people
     assert people is not None
     assert people.corrected is not None
-    assert (people.corrected.labelled, people.corrected.unlabelled) == (10, 10)
+    assert (people.corrected.labeled, people.corrected.unlabeled) == (10, 10)
 
 
 def test_a_significantly_opposite_corrected_rate_withholds() -> None:
@@ -153,7 +160,7 @@ def test_prompts_with_identical_completions_are_ties_without_labels() -> None:
     assert alone is not None
     assert people.corrected is not None
     assert alone.corrected is not None
-    assert people.corrected.unlabelled == alone.corrected.unlabelled
+    assert people.corrected.unlabeled == alone.corrected.unlabeled
     complete, part = people.corrected.value, alone.corrected.value
     assert complete.estimate == pytest.approx(1 / 6 + part.estimate * 2 / 3)
     assert complete.high - complete.low == pytest.approx((part.high - part.low) * 2 / 3)

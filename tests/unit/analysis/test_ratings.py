@@ -2,21 +2,29 @@
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import combinations
 from random import Random
 from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from bakeoff.analysis.pair_data import AnalysisConfig
 from bakeoff.analysis.summarize import summarize
-from bakeoff.records import CLUSTER_TAG, Judgment, Rating, RatingModel, Summary
-from bakeoff.stats.ratings import PairwiseOutcomes, bradley_terry
-from tests.unit.analysis.builders import evidence, failure, judgment, prompt, won
+from bakeoff.records import CLUSTER_TAG
+from bakeoff.records import Judgment
+from bakeoff.records import Rating
+from bakeoff.records import RatingModel
+from bakeoff.records import Summary
+from bakeoff.stats.ratings import PairwiseOutcomes
+from bakeoff.stats.ratings import bradley_terry
+from tests.unit.analysis.builders import evidence
+from tests.unit.analysis.builders import failure
+from tests.unit.analysis.builders import judgment
+from tests.unit.analysis.builders import prompt
+from tests.unit.analysis.builders import won
 
 NAMES = ("weak", "strong", "middling")
 ABC = ("a", "b", "c")
@@ -182,7 +190,7 @@ def test_no_order_effect_is_fitted_for_rare_or_unknown_orders() -> None:
     few = [*rows[:-9], *shown_in_other_order(rows[-9:])]
     assert fitted(few).first_advantage is None
     assert fitted([*rows[:-15], *shown_in_other_order(rows[-15:])]).first_advantage is not None
-    for presented in ("unknown", "apart"):
+    for presented in ("unknown", "pointwise"):
         rating_model = fitted(circle(40, [1.0, 1.0, 0.0], presented=presented))
         assert rating_model.first_advantage is None
         assert rating_model.method.startswith("Bradley-Terry; ")
@@ -351,7 +359,7 @@ several = st.lists(
             {
                 "repeat": st.integers(0, 1),
                 "judge": st.sampled_from("jk"),
-                "presented": st.sampled_from(["recorded"] * 4 + ["unknown", "apart"]),
+                "presented": st.sampled_from(["recorded"] * 4 + ["unknown", "pointwise"]),
             }
         ),
     ),

@@ -58,7 +58,7 @@ def test_20_prompts_in_both_orders_are_needed() -> None:
     assert not second_order_may_matter(pair_data([*won(20, 0), *alone]), 100)
 
 
-@pytest.mark.parametrize("presented", ["unknown", "apart"])
+@pytest.mark.parametrize("presented", ["unknown", "pointwise"])
 def test_with_unrecorded_orders_the_second_order_may_matter(presented: str) -> None:
     rows = won(30, 0)
     assert not second_order_may_matter(pair_data(rows), 100)

@@ -51,6 +51,11 @@ def test_garbage_is_a_failure_by_kind_and_never_a_tie(tmp_path: Path) -> None:
     assert "failures" in {reason.kind for reason in pair.reasons}
 
 
+def test_invalid_margin_is_an_error_before_a_file_is_read() -> None:
+    with pytest.raises(ConfigError, match=r"^the audit: margin = 200: "):
+        audit(["missing.csv"], margin=200)
+
+
 def test_unreadable_file_is_a_one_line_error_and_nothing_is_written(tmp_path: Path) -> None:
     path = tmp_path / "broken.json"
     path.write_text('{"results": [')

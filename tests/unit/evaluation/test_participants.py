@@ -20,7 +20,7 @@ def test_models_and_judges_are_opened_by_name() -> None:
     participants = open_participants(config(f"j=api:j{SERVER}", f"k=api:k{SERVER}&template=scored"))
     assert (list(participants.models), list(participants.judges)) == (["tuned", "base"], ["j", "k"])
     assert participants.resampled is None
-    assert [judge.traits.order for judge in participants.judges.values()] == ["both", "apart"]
+    assert [judge.traits.order for judge in participants.judges.values()] == ["both", "pointwise"]
 
 
 def test_people_are_not_opened_as_judges() -> None:

@@ -129,7 +129,7 @@ surrogates = st.text(st.characters(categories=["Cs", "Lu", "Zs"]), max_size=6)
 def test_completion_with_lone_surrogates_can_be_stored(
     raw: str, thinking: str | None, top: dict[str, float]
 ) -> None:
-    completion = make_completion(raw, thinking=thinking, top=top)
+    completion = make_completion(raw, thinking=thinking, top_logprobs=top)
     kept = completion.model_dump_json()
     assert Completion.model_validate_json(kept) == completion
 
@@ -140,6 +140,6 @@ def test_lone_surrogate_becomes_a_question_mark() -> None:
 
 
 def test_infinite_logprob_is_left_out() -> None:
-    completion = make_completion("A", top={"A": -0.1, "B": float("-inf")})
+    completion = make_completion("A", top_logprobs={"A": -0.1, "B": float("-inf")})
     assert completion.top_logprobs == {"A": -0.1}
     assert Completion.model_validate_json(completion.model_dump_json()) == completion

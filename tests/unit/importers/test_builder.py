@@ -113,7 +113,7 @@ def test_verdict_is_swapped_only_if_b_was_shown_first() -> None:
     builder = EvidenceBuilder()
     pair = builder.add_pair("p", ModelOutput("a"), ModelOutput("b"))
     verdict = Verdict.model_validate({"first": 0.75, "scores": (9, 2)})
-    for shown_first in ("a", "b", "unknown", "apart"):
+    for shown_first in ("a", "b", "unknown", "pointwise"):
         builder.add_judgment(pair, "j", verdict, shown_first)  # type: ignore[arg-type]
     by_first = [
         (j.first, j.presented, j.verdict.first, j.verdict.scores) for j in builder.build().judgments
@@ -122,7 +122,7 @@ def test_verdict_is_swapped_only_if_b_was_shown_first() -> None:
         ("a", "recorded", 0.75, (9, 2)),
         ("b", "recorded", 0.25, (2, 9)),
         ("a", "unknown", 0.75, (9, 2)),
-        ("a", "apart", 0.75, (9, 2)),
+        ("a", "pointwise", 0.75, (9, 2)),
     ]
 
 

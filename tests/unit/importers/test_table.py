@@ -167,7 +167,7 @@ def test_scores_of_single_completions_are_paired(tmp_path: Path) -> None:
         ("x", "z", 0.5, (9, 9)),
         ("y", "z", 0, (4, 9)),
     ]
-    assert {(j.judge, j.presented) for j in result.judgments} == {("score", "apart")}
+    assert {(j.judge, j.presented) for j in result.judgments} == {("score", "pointwise")}
     assert result.judgments[0].verdict.reason == "good\n\nbad"
     assert [(c.model, c.completion.text) for c in result.completions] == [
         ("x", "one"),

@@ -241,8 +241,8 @@ pair_summaries = st.builds(
         | st.builds(
             CalibratedRate,
             value=estimates,
-            labelled=counts,
-            unlabelled=counts,
+            labeled=counts,
+            unlabeled=counts,
             weight=st.none() | reals,
         ),
         labels_needed=st.none() | counts,

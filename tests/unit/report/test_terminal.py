@@ -89,7 +89,7 @@ def test_a_sample_verdict_is_one_line() -> None:
         judgment(0, "a", 1.0, reason="Clear."),
         judgment(0, "b", 0.25, scores=Scores(6, 8.5), reason="Two\nlines."),
         judgment(0, "a", 0.5, scores=Scores(7, 7), repeat=1),
-        judgment(0, "a", 0.0, judge="k", presented="apart"),
+        judgment(0, "a", 0.0, judge="k", presented="pointwise"),
         judgment(0, "a", 0.0, judge="l", presented="unknown"),
         failure("p0", repeat=2, message="no\x1bthing"),
     ]

@@ -39,7 +39,7 @@ def test_ppi_equals_the_authors_package(sample: tuple[int, int, float, int]) -> 
     low, high = ppi_py.ppi_mean_ci(labels, judged, more, alpha=0.05)
     estimate = ppi_py.ppi_mean_pointestimate(labels, judged, more)
     assert close(result.value, *np.ravel((estimate, low, high)), within=1e-7)
-    assert (result.labelled, result.unlabelled) == (len(labels), len(more))
+    assert (result.labeled, result.unlabeled) == (len(labels), len(more))
 
 
 @given(samples)
@@ -87,7 +87,7 @@ def test_the_interval_covers_for_any_judge() -> None:
 
 @pytest.mark.parametrize(("n", "more"), [(0, 5), (1, 5), (5, 0)])
 def test_too_few_labels_are_no_calibration(n: int, more: int) -> None:
-    with pytest.raises(ValueError, match="two labelled values and an unlabelled one"):
+    with pytest.raises(ValueError, match="two labeled values and an unlabeled one"):
         ppi_plus_plus(np.zeros(n), np.zeros(n), np.zeros(more))
 
 
@@ -110,7 +110,7 @@ def test_lee_interval_of_the_authors_example() -> None:
     """The example in the README of UW-Madison-Lee-Lab/LLM-judge-reporting."""
     result = lee_interval(0.4, 1_000, (0.7, 200), (0.9, 200))
     assert close(result.value, 0.1667, 0.0564, 0.2627, within=5e-5)
-    assert (result.labelled, result.unlabelled, result.weight) == (400, 1_000, None)
+    assert (result.labeled, result.unlabeled, result.weight) == (400, 1_000, None)
 
 
 @given(

@@ -55,7 +55,9 @@ def test_each_pair_lowers_the_neighbor_variances_most(
     added = {}
     for i, j in combinations(range(items), 2):
         won, lost = np.exp((theta[i] - theta[j]) / 2), np.exp((theta[j] - theta[i]) / 2)
-        chances = np.array([won, fitted.tie or 0, lost]) / (won + lost + (fitted.tie or 0))
+        chances = np.array([won, fitted.tie_parameter or 0, lost]) / (
+            won + lost + (fitted.tie_parameter or 0)
+        )
         worth = chances @ np.array([0.25, 0, 0.25]) - (chances @ np.array([0.5, 0, -0.5])) ** 2
         across = np.zeros(items)
         across[i], across[j] = 1, -1

@@ -1,18 +1,22 @@
 import dataclasses
-
 import evalica
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from hypothesis import assume, given
+from hypothesis import assume
+from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import expit, logit
-
+from scipy.special import expit
+from scipy.special import logit
 from bakeoff.stats.intervals import bca
-from bakeoff.stats.ratings import RIDGE, PairwiseOutcomes, bradley_terry, direct_wins
+from bakeoff.stats.ratings import RIDGE
+from bakeoff.stats.ratings import PairwiseOutcomes
+from bakeoff.stats.ratings import bradley_terry
+from bakeoff.stats.ratings import direct_wins
 from bakeoff.stats.results import BradleyTerryFit
 from tests.marks import examples
-from tests.unit.stats.checks import same, sound
+from tests.unit.stats.checks import same
+from tests.unit.stats.checks import sound
 
 few = examples(25)
 seeds = st.integers(0, 10**6)
@@ -59,7 +63,7 @@ def evalica_fit(algorithm, outcomes: PairwiseOutcomes, items: int = 4):
 def test_strengths_equal_those_of_evalica(seed: int) -> None:
     outcomes = random_outcomes(seed)
     ratings = fit(outcomes)
-    assume(len(ratings.groups) == 1)
+    assume(len(ratings.components) == 1)
     theirs, _ = evalica_fit(evalica.bradley_terry, outcomes)
     assert log_strengths(ratings) == pytest.approx(theirs.tolist(), abs=1e-3)
     assert ratings.method == "Bradley-Terry, ties half"
@@ -80,7 +84,7 @@ def test_at_the_maximum_the_gradient_equals_that_of_the_ridge(
     theta = np.array(log_strengths(ratings))
     pull = outcomes.values - expit(theta[outcomes.left] - theta[outcomes.right])
     slope = np.bincount(outcomes.left, pull, items) - np.bincount(outcomes.right, pull, items)
-    ridge = RIDGE if len(ratings.groups) > 1 else 1e-6
+    ridge = RIDGE if len(ratings.components) > 1 else 1e-6
     assert slope - 2 * ridge * theta == pytest.approx(0, abs=1e-6)
 
 
@@ -125,12 +129,14 @@ def test_newtons_method_needs_few_steps(seed: int) -> None:
     """Gradient descent would reach the same maximum in more steps."""
     outcomes = random_outcomes(seed, n=400, first=1.0)
     converged = fit(outcomes, ties=True, order=True)
-    assume(len(converged.groups) == 1)
+    assume(len(converged.components) == 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bakeoff.stats.ratings._MAX_STEPS", 6)
         quick = fit(outcomes, ties=True, order=True)
     assert log_strengths(quick) == pytest.approx(log_strengths(converged), abs=1e-9)
-    assert (quick.tie, quick.first) == pytest.approx((converged.tie, converged.first), abs=1e-9)
+    assert (quick.tie_parameter, quick.first_advantage) == pytest.approx(
+        (converged.tie_parameter, converged.first_advantage), abs=1e-9
+    )
 
 
 @few
@@ -138,10 +144,10 @@ def test_newtons_method_needs_few_steps(seed: int) -> None:
 def test_davidsons_tie_parameter_equals_newmans_of_evalica(seed: int) -> None:
     outcomes = random_outcomes(seed, n=120)
     ratings = fit(outcomes, ties=True)
-    assume(len(ratings.groups) == 1)
+    assume(len(ratings.components) == 1)
     theirs, result = evalica_fit(evalica.newman, outcomes)
     assert log_strengths(ratings) == pytest.approx(theirs.tolist(), abs=1e-3)
-    assert ratings.tie == pytest.approx(2 * result.v, abs=1e-3)
+    assert ratings.tie_parameter == pytest.approx(2 * result.v, abs=1e-3)
     assert ratings.method == "Davidson"
 
 
@@ -150,14 +156,14 @@ def test_davidsons_tie_parameter_equals_newmans_of_evalica(seed: int) -> None:
 def test_the_fit_with_an_order_effect_equals_a_logistic_regression(seed: int) -> None:
     outcomes = random_outcomes(seed, n=200, first=0.7)
     ratings = fit(outcomes, order=True)
-    assume(len(ratings.groups) == 1)
+    assume(len(ratings.components) == 1)
     design = np.zeros((200, 4))
     design[np.arange(200), outcomes.left] += 1
     design[np.arange(200), outcomes.right] -= 1
     design[:, 0] = 1  # item 0 is the reference, its column the constant
     theirs = sm.GLM(outcomes.values, design, family=sm.families.Binomial()).fit().params
     ours = np.array(log_strengths(ratings))
-    assert ratings.first == pytest.approx(theirs[0], abs=1e-3)
+    assert ratings.first_advantage == pytest.approx(theirs[0], abs=1e-3)
     assert ours[1:] - ours[0] == pytest.approx(theirs[1:], abs=1e-3)
 
 
@@ -194,12 +200,12 @@ def test_the_fit_with_ties_order_and_weights_equals_a_poisson_regression(seed: i
         drawn, weights=rng.choice([0.5, 1.0, 3.0], 400), order_known=rng.random(400) < 0.8
     )
     ratings = fit(outcomes, ties=True, order=True)
-    assume(len(ratings.groups) == 1)
+    assume(len(ratings.components) == 1)
     theirs = statsmodels_fit(outcomes, 4)
     ours = np.array(log_strengths(ratings))
     assert ours[1:] - ours[0] == pytest.approx(theirs[:3], abs=2e-3)
-    assert np.log(ratings.tie) == pytest.approx(theirs[3], abs=2e-3)
-    assert ratings.first == pytest.approx(theirs[4], abs=2e-3)
+    assert np.log(ratings.tie_parameter) == pytest.approx(theirs[3], abs=2e-3)
+    assert ratings.first_advantage == pytest.approx(theirs[4], abs=2e-3)
 
 
 # Properties.
@@ -238,7 +244,7 @@ def test_with_unknown_order_left_and_right_are_exchangeable(seed: int) -> None:
     ours = fit(dataclasses.replace(outcomes, order_known=order_known), order=True)
     theirs = fit(other, order=True)
     assert log_strengths(ours) == pytest.approx(log_strengths(theirs), abs=1e-6)
-    assert ours.first == pytest.approx(theirs.first, abs=1e-6)
+    assert ours.first_advantage == pytest.approx(theirs.first_advantage, abs=1e-6)
 
 
 @few
@@ -275,10 +281,14 @@ def test_swapping_the_sides_keeps_strengths_and_negates_the_order(
     assert sound(ours)
     assert sum(log_strengths(ours)) == pytest.approx(0, abs=1e-9)
     assert log_strengths(ours) == pytest.approx(log_strengths(theirs), abs=1e-4)
-    assert ours.groups == theirs.groups
-    assert (ours.tie is None, ours.first is None) == (not ties, not order)
-    assert ours.tie is None or ours.tie == pytest.approx(theirs.tie, abs=1e-4)
-    assert ours.first is None or ours.first == pytest.approx(-theirs.first, abs=1e-4)
+    assert ours.components == theirs.components
+    assert (ours.tie_parameter is None, ours.first_advantage is None) == (not ties, not order)
+    assert ours.tie_parameter is None or ours.tie_parameter == pytest.approx(
+        theirs.tie_parameter, abs=1e-4
+    )
+    assert ours.first_advantage is None or ours.first_advantage == pytest.approx(
+        -theirs.first_advantage, abs=1e-4
+    )
 
 
 @few
@@ -313,7 +323,9 @@ def test_strengths_of_two_items_give_their_win_rate(wins: int, losses: int, ties
     assert first - second == pytest.approx(logit(values.mean()), abs=1e-3)
     davidson = fit(outcomes, 2, ties=True)
     first, second = log_strengths(davidson)
-    weights = np.array([np.exp((first - second) / 2), np.exp((second - first) / 2), davidson.tie])
+    weights = np.array(
+        [np.exp((first - second) / 2), np.exp((second - first) / 2), davidson.tie_parameter]
+    )
     assert weights / weights.sum() == pytest.approx(np.array([wins, losses, ties]) / n, abs=1e-3)
 
 
@@ -365,7 +377,7 @@ def test_an_item_that_won_every_comparison_is_a_component() -> None:
     left, right = np.array([0, 1, 0, 2, 2]), np.array([1, 0, 1, 0, 1])
     values = np.array([1.0, 1.0, 0.5, 1.0, 1.0])
     ratings = bradley_terry(PairwiseOutcomes(left, right, values, np.arange(5)), 3, resamples=20)
-    assert ratings.groups == ((0, 1), (2,))
+    assert ratings.components == ((0, 1), (2,))
     assert "ridge of 0.01: the win graph falls into 2 parts" in ratings.method
     assert sound(ratings)
     assert log_strengths(ratings)[2] == max(log_strengths(ratings))
@@ -375,7 +387,7 @@ def test_items_without_common_comparisons_are_separate_components() -> None:
     left, right = np.array([0, 1, 2, 3, 2]), np.array([1, 0, 3, 2, 3])
     outcomes = PairwiseOutcomes(left, right, np.array([1.0, 1.0, 1.0, 1.0, 1.0]), np.arange(5))
     ratings = fit(outcomes, 5)
-    assert ratings.groups == ((0, 1), (2, 3), (4,))
+    assert ratings.components == ((0, 1), (2, 3), (4,))
     assert "3 parts" in ratings.method
     assert log_strengths(ratings)[4] == pytest.approx(0, abs=1e-6)
 
@@ -394,15 +406,15 @@ def test_ties_alone_give_equal_strengths(ties: bool) -> None:
     ratings = bradley_terry(outcomes, 3, ties=ties, resamples=20)
     assert sound(ratings)
     assert log_strengths(ratings) == pytest.approx([0, 0, 0], abs=1e-6)
-    assert ratings.groups == ((0, 1, 2),)
-    assert not ties or ratings.tie > 100
+    assert ratings.components == ((0, 1, 2),)
+    assert not ties or ratings.tie_parameter > 100
 
 
 def test_without_ties_davidsons_model_equals_bradley_terry() -> None:
     outcomes = random_outcomes(11, ties=0.0)
     davidson, plain = fit(outcomes, ties=True), fit(outcomes)
-    assert len(plain.groups) == 1
-    assert davidson.tie < 1e-3
+    assert len(plain.components) == 1
+    assert davidson.tie_parameter < 1e-3
     assert log_strengths(davidson) == pytest.approx(log_strengths(plain), abs=1e-2)
 
 
@@ -411,7 +423,7 @@ def test_an_order_that_decides_every_outcome_has_a_finite_effect() -> None:
     outcomes = PairwiseOutcomes(left, (left + 1) % 3, np.ones(12), np.arange(12))
     ratings = fit(outcomes, 3, order=True)
     assert sound(ratings)
-    assert ratings.first > 3
+    assert ratings.first_advantage > 3
     assert ratings.method.endswith(", with a ridge of 0.01: no maximum exists")
     assert log_strengths(ratings) == pytest.approx([0, 0, 0], abs=1e-3)
 

@@ -8,7 +8,8 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from bakeoff.stats.tests import Values, holm, mcnemar, romano_wolf, sign_flip_test, sign_test
+from bakeoff.stats.arrays import Values
+from bakeoff.stats.tests import holm, mcnemar, romano_wolf, sign_flip_test, sign_test
 from tests.marks import examples
 from tests.unit.stats.checks import sound
 

@@ -1,11 +1,12 @@
 """Check judges on pairs whose better completion is known."""
 
-from bakeoff.evaluation.judge_check.check import check, check_async, check_config
+from bakeoff.evaluation.judge_check.check import check, check_async, check_judges
 from bakeoff.evaluation.judge_check.labeled_pairs import (
     LabeledPair,
     LabeledPairs,
     load_labeled_pairs,
 )
+from bakeoff.evaluation.judge_check.report import check_sections
 from bakeoff.evaluation.judge_check.results import (
     CheckResults,
     Grade,
@@ -13,7 +14,6 @@ from bakeoff.evaluation.judge_check.results import (
     LengthBaseline,
     Miss,
 )
-from bakeoff.evaluation.judge_check.text import check_lines
 
 __all__ = [
     "CheckResults",
@@ -25,7 +25,7 @@ __all__ = [
     "Miss",
     "check",
     "check_async",
-    "check_config",
-    "check_lines",
+    "check_judges",
+    "check_sections",
     "load_labeled_pairs",
 ]

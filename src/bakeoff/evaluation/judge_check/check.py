@@ -12,9 +12,9 @@ from bakeoff.evaluation.judge_check.grading import agreements, grade_judge
 from bakeoff.evaluation.judge_check.labeled_pairs import LabeledPairs, load_labeled_pairs
 from bakeoff.evaluation.judge_check.outcomes import length_baseline
 from bakeoff.evaluation.judge_check.requests import JudgeRequests
-from bakeoff.evaluation.judge_check.results import SCHEMA, CheckResults
+from bakeoff.evaluation.judge_check.results import CHECK_SCHEMA, CheckResults
 from bakeoff.evaluation.participants import open_judges
-from bakeoff.importers.documents import format_names
+from bakeoff.importers.documents import quote_names
 from bakeoff.plugins import HUMAN, RunContext, judge_spec
 from bakeoff.records import Usage
 from bakeoff.redact import masked
@@ -35,10 +35,11 @@ def check(
     repeats: int = 1,
     max_concurrency: int = MAX_CONCURRENCY,
 ) -> CheckResults:
-    """JudgeCheckOptions judges, given as specs, on the pairs of a file, or on the built-in pairs.
+    """Return the grades of `judges` (specs) on the pairs of a file, or on the built-in pairs.
 
-    At most `limit` pairs are used; each is judged `repeats` times in every order. Verdicts are
-    stored, so that the same call resumes. Raises ConfigError or StoreError if it cannot start.
+    At most `limit` pairs are used; each is judged `repeats` times in every order. Verdicts are kept
+    in `store`, so that the same call resumes. Raises ConfigError or StoreError if the check cannot
+    start.
     """
     fields = {
         "judge": judges,
@@ -46,48 +47,48 @@ def check(
         "repeats": repeats,
         "max_concurrency": max_concurrency,
     }
-    return check_config(
+    return check_judges(
         file, parse_fields(JudgeCheckOptions, fields | {"store": store}, where="the check")
     )
 
 
-def check_config(
-    file: Path | None, config: JudgeCheckOptions, on_progress: ProgressCallback = lambda _: None
+def check_judges(
+    file: Path | None, options: JudgeCheckOptions, on_progress: ProgressCallback = lambda _: None
 ) -> CheckResults:
-    """Like `check`, with a config; write `judge-check.json` to `config.out` if it is given."""
-    return asyncio.run(check_async(file, config, on_progress))
+    """Like `check`, with options; write `judge-check.json` to `options.out` if it is given."""
+    return asyncio.run(check_async(file, options, on_progress))
 
 
 async def check_async(
     file: Path | None,
-    config: JudgeCheckOptions,
+    options: JudgeCheckOptions,
     on_progress: ProgressCallback = lambda _: None,
     *,
     stop_token: StopToken | None = None,
 ) -> CheckResults:
-    """Like `check_config`, inside a running event loop.
+    """Like `check_judges`, inside a running event loop.
 
-    `stop_token` stops the check; InterruptError is then raised.
+    Raises InterruptError if `stop_token` is interrupted.
     """
     started, stop_token = StartTime.now(), stop_token or StopToken()
-    load_env_file(config.env_file)
-    labeled = load_labeled_pairs(file, config.limit)
-    limits = RateLimits(config.rpm, config.tpm)
+    load_env_file(options.env_file)
+    labeled = load_labeled_pairs(file, options.limit)
+    limits = RateLimits(options.rpm, options.tpm)
     context = RunContext(
         Sampling(),
-        config.max_concurrency,
-        store=config.store,
+        options.max_concurrency,
+        store=options.store,
         rate_limits=limits,
-        spend_limit=SpendLimit(config.max_cost),
+        spend_limit=SpendLimit(options.max_cost),
     )
-    judges = _open(config.judge, context)
-    _check_prices(judges, config.max_cost)
-    if config.out is not None:
-        check_writable(config.out)
+    judges = _open(options.judge, context)
+    _check_prices(judges, options.max_cost)
+    if options.out is not None:
+        check_writable(options.out)
     requests = [
-        JudgeRequests(name, judge, labeled.pairs, config.repeats) for name, judge in judges.items()
+        JudgeRequests(name, judge, labeled.pairs, options.repeats) for name, judge in judges.items()
     ]
-    with stop_token.activate(), Store(config.store) as store:
+    with stop_token.activate(), Store(options.store) as store:
         try:
             with stop_token.mark_in_flight():
                 await _run(requests, store, on_progress)
@@ -96,27 +97,27 @@ async def check_async(
                 await judge.close()
     if stop_token.interrupted:
         raise InterruptError
-    results = _results(labeled, config, requests, started)
-    if config.out is not None:
-        write_file(config.out / CHECK_FILE, results.to_json())
+    results = _results(labeled, options, requests, started)
+    if options.out is not None:
+        write_file(options.out / CHECK_FILE, results.to_json())
     return results
 
 
 async def _run(
     requests: Sequence[JudgeRequests], store: Store, on_progress: ProgressCallback
 ) -> None:
-    """Run servers concurrently; run exclusive judges one after another and close each."""
-    for of_judge in requests:
-        if store.lacks(key for key, _ in of_judge.requests):
-            await of_judge.judge.prepare()
+    """Run hosted judges concurrently, and exclusive ones one after another; close each of those."""
+    for judge_requests in requests:
+        if store.lacks(key for key, _ in judge_requests.requests):
+            await judge_requests.judge.prepare()
     async with task_group() as group:
-        for of_judge in requests:
-            if not of_judge.judge.traits.exclusive:
-                group.create_task(of_judge.run(store, on_progress))
-        for of_judge in requests:
-            if of_judge.judge.traits.exclusive:
-                await of_judge.run(store, on_progress)
-                await of_judge.judge.close()
+        for judge_requests in requests:
+            if not judge_requests.judge.traits.exclusive:
+                group.create_task(judge_requests.run(store, on_progress))
+        for judge_requests in requests:
+            if judge_requests.judge.traits.exclusive:
+                await judge_requests.run(store, on_progress)
+                await judge_requests.judge.close()
 
 
 def _open(judges: Sequence[str], context: RunContext) -> dict[str, Judge]:
@@ -144,43 +145,54 @@ def _check_prices(judges: Mapping[str, Judge], limit: float | None) -> None:
 
 def _results(
     labeled: LabeledPairs,
-    config: JudgeCheckOptions,
+    options: JudgeCheckOptions,
     requests: Sequence[JudgeRequests],
     started: StartTime,
 ) -> CheckResults:
-    judgments = [judgment for of_judge in requests for judgment in of_judge.judgments]
-    document = config.model_dump(mode="json", by_alias=True)
+    judgments = [judgment for judge_requests in requests for judgment in judge_requests.judgments]
+    document = options.model_dump(mode="json", by_alias=True)
     caveats = [
-        of_judge.judge.traits.caveat for of_judge in requests if of_judge.judge.traits.caveat
+        judge_requests.judge.traits.caveat
+        for judge_requests in requests
+        if judge_requests.judge.traits.caveat
     ]
     environment = describe() | {
         **started.as_fields(),
-        "judges": {of_judge.name: of_judge.judge.identity for of_judge in requests},
+        "judges": {
+            judge_requests.name: judge_requests.judge.identity for judge_requests in requests
+        },
     }
     return CheckResults(
-        schema=SCHEMA,
+        schema=CHECK_SCHEMA,
         source=labeled.source,
         available=labeled.available,
-        config={**document, "judge": [masked(token) for token in config.judge]},
+        config={**document, "judge": [masked(token) for token in options.judge]},
         pairs=labeled.pairs,
         judgments=tuple(judgments),
-        failures=tuple(failure for of_judge in requests for failure in of_judge.failures),
+        failures=tuple(
+            failure for judge_requests in requests for failure in judge_requests.failures
+        ),
         length_baseline=length_baseline(labeled.pairs),
         judges=tuple(
-            grade_judge(of_judge.name, labeled.pairs, of_judge.judgments, of_judge.failures)
-            for of_judge in requests
+            grade_judge(
+                judge_requests.name,
+                labeled.pairs,
+                judge_requests.judgments,
+                judge_requests.failures,
+            )
+            for judge_requests in requests
         ),
         agreement=agreements(judgments),
-        notes=(*_identical_texts(labeled), *caveats),
+        notes=(*_notes(labeled), *caveats),
         environment=environment,
     )
 
 
-def _identical_texts(labeled: LabeledPairs) -> Iterator[str]:
+def _notes(labeled: LabeledPairs) -> Iterator[str]:
     """Yield a note if some pairs have the same text twice."""
     ids = [pair.id for pair in labeled.pairs if pair.better == pair.worse]
     if ids:
         yield (
             f"{len(ids)} of the pairs have one text on both sides, so that no judge can be right: "
-            f"{format_names(ids)}"
+            f"{quote_names(ids)}"
         )

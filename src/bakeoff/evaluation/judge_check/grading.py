@@ -39,7 +39,7 @@ def grade_judge(
     judgments: Sequence[Judgment],
     failures: Sequence[Failure],
 ) -> JudgeCheck:
-    """Return the grades of one judge; `judgments` and `failures` are those of this judge."""
+    """Return the grades, biases and misses of a judge from its own `judgments` and `failures`."""
     pair_data = _pair_data(judgments, failures)
     comparisons = {comparison.prompt_id: comparison for comparison in pair_data.comparisons}
     outcomes = labeled_outcomes(pairs, comparisons, judgments, failures)
@@ -64,7 +64,7 @@ def grade_judge(
 
 
 def agreements(judgments: Sequence[Judgment]) -> tuple[Agreement, ...]:
-    """Return the agreement of the judges by pair, and of each with its own repeats."""
+    """Return the agreement of the judges, and of each judge with its own repeats."""
     return tuple(judge_agreements(_pair_data(judgments, ())))
 
 
@@ -82,7 +82,7 @@ def _pair_data(judgments: Sequence[Judgment], failures: Sequence[Failure]) -> Pa
 
 
 def _accuracy_if_first(judgments: Iterable[Judgment], first: str) -> Estimate | None:
-    """Return how often the better one wins where `first` is shown first; repeats are averaged."""
+    """Return the share of pairs that the better completion wins if `first` is shown first."""
     preferences: dict[str, list[float]] = defaultdict(list)
     for judgment in judgments:
         if judgment.first == first and judgment.presented == "recorded":
@@ -101,7 +101,7 @@ def _kappa(judgments: Sequence[Judgment]) -> Estimate | None:
         label = float(judgment.first == BETTER)
         verdict = WINNER_VALUES[winner_of(judgment.verdict.first)]  # a and b are first and second
         rows.append((judgment.prompt_id, label, verdict))
-        if judgment.presented == "apart":
+        if judgment.presented == "pointwise":
             rows.append((judgment.prompt_id, 1 - label, 1 - verdict))
     if not rows:
         return None

@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from bakeoff.config import parse_fields
 from bakeoff.errors import ConfigError
-from bakeoff.importers.documents import Document, format_names, json_type, open_document
+from bakeoff.importers.documents import Document, json_type, open_document, quote_names
 from bakeoff.importers.labels import ParseFailure, label_meanings, label_text, parse_winner
 from bakeoff.importers.table import STANDARD_COLUMNS
 from bakeoff.prompts.rows import Row
@@ -73,8 +73,8 @@ def load_labeled_pairs(file: Path | None = None, limit: int | None = None) -> La
     """Return the pairs of a file (.jsonl, .json or .csv, also gzipped), or the built-in pairs.
 
     At most `limit` (>= 1) pairs are drawn by a hash of their content: a smaller limit draws a
-    subset of a larger one. Raises ConfigError for a row without prompt, two texts, or a label that
-    names the better one.
+    subset of a larger one. Raises ConfigError if the file cannot be read, or a row lacks a prompt,
+    two completions or a label that names the better one.
     """
     if file is None:
         with as_file(files("bakeoff.evaluation.judge_check") / "pairs.jsonl") as path:
@@ -112,7 +112,7 @@ def _better_and_worse(where: str, values: Mapping[str, JsonValue]) -> tuple[str,
     unsorted = next((pair for pair in _UNSORTED_COLUMNS if all(c in values for c in pair)), None)
     if unsorted is None:
         raise ConfigError(
-            f"{where} holds {format_names(values)}: it needs two completions, as 'better' and "
+            f"{where} holds {quote_names(values)}: it needs two completions, as 'better' and "
             "'worse', or as 'first' and 'second' with a 'label'"
         )
     first, second = _texts(where, values, unsorted)
@@ -147,7 +147,7 @@ def _first_is_better(where: str, values: Mapping[str, JsonValue]) -> bool:
 def _prompt(where: str, values: Mapping[str, JsonValue]) -> Prompt:
     column = next((name for name in _PROMPT_COLUMNS if name in values), None)
     if column is None:
-        raise ConfigError(f"{where} has no prompt: it needs one of {format_names(_PROMPT_COLUMNS)}")
+        raise ConfigError(f"{where} has no prompt: it needs one of {quote_names(_PROMPT_COLUMNS)}")
     messages, alpaca_input = values[column], values.get("input")
     if not isinstance(messages, list):
         text = _text(where, column, messages)

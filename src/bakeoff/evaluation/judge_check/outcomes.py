@@ -1,4 +1,4 @@
-"""Outcome of a judge on each labeled pair, and the counts over all pairs and over groups."""
+"""The outcome of a judge on each labeled pair, and grades over all pairs and over groups."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,8 +26,8 @@ def labeled_outcomes(
 ) -> dict[str, LabeledOutcome]:
     """Return the outcome of each pair by its id.
 
-    A pair fails if one of its orders has no verdict: otherwise a judge that always names the
-    first completion could be right.
+    A pair fails if one of its orders has no verdict: from the other order alone, a judge that
+    always names the first completion could be right.
     """
     judged = {(judgment.prompt_id, judgment.first) for judgment in judgments}
     failed = {f.prompt_id for f in failures if (f.prompt_id, f.first) not in judged}

@@ -1,6 +1,6 @@
 """The requests to one judge for labeled pairs, and their outcomes.
 
-Store keys are those of a run: a check reuses the verdicts of a run, and a run those of a check.
+The store keys are those of a run: a check reuses verdicts of runs, and a run those of checks.
 """
 
 from collections.abc import Iterator, Sequence
@@ -74,7 +74,7 @@ class JudgeRequests:
                 first=key.first,
                 second=key.second,
                 repeat=key.repeat,
-                presented="recorded" if self.judge.traits.order == "both" else "apart",
+                presented="recorded" if self.judge.traits.order == "both" else "pointwise",
                 verdict=outcome,
             )
             for key, outcome in self._by_key()

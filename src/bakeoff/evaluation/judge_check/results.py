@@ -8,7 +8,7 @@ from bakeoff.evaluation.judge_check.labeled_pairs import LabeledPair
 from bakeoff.records import Accounting, Agreement, Failure, Judgment, Record, RetryReason, Scores
 from bakeoff.stats.results import Estimate, OrderEffect
 
-SCHEMA = "bakeoff-check/1"
+CHECK_SCHEMA = "bakeoff-check/1"
 
 LabeledOutcome = Literal["right", "wrong", "split", "tie", "failed"]
 
@@ -51,7 +51,7 @@ class Grade(Record):
     def _check_sum(self) -> Self:
         total = self.right + self.wrong + self.split + self.tie + self.failed
         if self.pairs != total:
-            raise ValueError(f"{self.pairs} pairs are not {total} that have a mark")
+            raise ValueError(f"{self.pairs} pairs have {total} outcomes")
         return self
 
 
@@ -71,7 +71,7 @@ class Miss(Record):
 
 
 class JudgeCheck(Record):
-    """The grades and biases of one judge."""
+    """The grades and biases of one judge; shares are 0 to 1."""
 
     judge: str
     overall: Grade
@@ -109,8 +109,9 @@ class CheckResults(Record):
     is the id of the pair.
     """
 
-    schema_: str = Field(default=SCHEMA, alias="schema")
+    schema_: str = Field(default=CHECK_SCHEMA, alias="schema")
     source: str
+    """Path of the pairs, or `bakeoff's own`."""
     available: int
     """Number of pairs of the source, before `limit`."""
     config: dict[str, JsonValue]
@@ -118,6 +119,7 @@ class CheckResults(Record):
     judgments: tuple[Judgment, ...]
     failures: tuple[Failure, ...]
     chance_accuracy: float = 0.5
+    """Expected accuracy of random guessing."""
     length_baseline: LengthBaseline
     judges: tuple[JudgeCheck, ...]
     agreement: tuple[Agreement, ...] = ()

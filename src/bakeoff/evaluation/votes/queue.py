@@ -19,27 +19,27 @@ from bakeoff.evaluation.votes.vote_log import read_votes
 from bakeoff.evaluation.votes.votes import human_judges, latest_votes, matching_votes
 from bakeoff.records import Evidence, HumanSample, content_key
 
-_DEFAULT_POLL = VoteOptions()
+_DEFAULT_OPTIONS = VoteOptions()
 
 
 class VotingQueue:
     """The pairs that people vote on, in order: those with two different completions."""
 
-    def __init__(self, evidence: Evidence, poll: VoteOptions) -> None:
-        """Raise ConfigError if there is no such pair."""
-        self.human_sample: HumanSample = "random" if poll.draw == "random" else "chosen"
-        self._seed = poll.seed
+    def __init__(self, evidence: Evidence, options: VoteOptions) -> None:
+        """Raises ConfigError if no prompt has two different completions."""
+        self.human_sample: HumanSample = "random" if options.draw == "random" else "chosen"
+        self._seed = options.seed
         self._items = {item.key: item for item in _items(evidence)}
         order = list(self._items)
         if not order:
             raise ConfigError(
                 "there is nothing to vote on: no prompt has two completions that differ"
             )
-        if poll.draw != "order":
+        if options.draw != "order":
             order.sort(key=self._random_rank)
-        if poll.draw == "close":
+        if options.draw == "close":
             order.sort(key=_Closeness(evidence))
-        self.keys = tuple(order[: poll.labels])
+        self.keys = tuple(order[: options.labels])
 
     def item(self, key: PairKey, voter: str) -> VotingItem:
         """Return a pair as this voter sees it: half of the voters see the other order."""
@@ -70,7 +70,7 @@ def _items(evidence: Evidence) -> Iterator[VotingItem]:
 
 
 class _Closeness:
-    """Sort key: pairs with contradictory verdicts first, then close ones, unjudged ones last."""
+    """Sort key: pairs with contradictory verdicts, then the closest ones; unjudged pairs last."""
 
     def __init__(self, evidence: Evidence) -> None:
         from bakeoff.analysis.aggregate import preference_of  # late: imports numpy
@@ -93,8 +93,8 @@ class _Closeness:
         return (False, not contradictory, abs(mean - 0.5))
 
 
-def all_voted(evidence: Evidence, file: Path, poll: VoteOptions = _DEFAULT_POLL) -> bool:
-    """Return whether every pair of the poll has a vote or a skip."""
+def all_voted(evidence: Evidence, file: Path, options: VoteOptions = _DEFAULT_OPTIONS) -> bool:
+    """Return whether every pair that people vote on has a vote or a skip."""
     votes = latest_votes(matching_votes(read_votes(file), evidence))
     voted = {key for _, key in votes}
-    return voted.issuperset(VotingQueue(evidence, poll).keys)
+    return voted.issuperset(VotingQueue(evidence, options).keys)

@@ -1,4 +1,4 @@
-"""URLs of servers: validation, credentials in them, and whether anything listens there."""
+"""URLs of servers: validation, credentials in them, and a check that a server listens."""
 
 import asyncio
 import base64
@@ -10,7 +10,7 @@ _CONNECT_TIMEOUT = 10.0  # seconds
 
 
 async def is_listening(url: str) -> bool:
-    """Whether a TCP connection to `url` succeeds; True without a try if a proxy is used for it."""
+    """Return whether a TCP connection to `url` succeeds; True, untried, if a proxy is used."""
     parts = urlsplit(url)
     proxied = getproxies() and not is_loopback(url)
     if not parts.hostname or (proxied and not proxy_bypass(parts.hostname)):
@@ -26,7 +26,7 @@ async def is_listening(url: str) -> bool:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the host is a loopback name; requests to it must not go through a proxy."""
+    """Return whether the host is a loopback name; requests to it must not go through a proxy."""
     return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
 
 
@@ -37,7 +37,7 @@ def base_url_from_environment(provider: str) -> str | None:
 
 
 def is_valid_url(url: str) -> bool:
-    """Whether `url` can be parsed, including its port."""
+    """Return whether `url` can be parsed, including its port."""
     try:
         return bool(public_url(url))
     except ValueError:  # not re-raised: its message may contain a password
@@ -45,7 +45,7 @@ def is_valid_url(url: str) -> bool:
 
 
 def split_credentials(url: str) -> tuple[str, dict[str, str]]:
-    """Return `url` without user and password, and the Authorization header for them, if any."""
+    """Return `url` without user and password, and the headers for them; none without a user."""
     parts = urlsplit(url)
     login, _, host = parts.netloc.rpartition("@")
     if not login:

@@ -1,4 +1,4 @@
-"""Costs of the requests to one model: reserved before, settled after each request."""
+"""Costs of the requests to one model: reserved before a request, settled after it."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -8,33 +8,34 @@ from typing import Any
 from bakeoff.records import Usage
 from bakeoff.runtime import SpendLimit, UsageTotals
 
-_TEMPLATE_TOKENS = 32  # around a message, and around all: chat templates use fewer
+_TEMPLATE_TOKENS = 32  # per message, and once more: chat templates add fewer
 
 CostFunction = Callable[[Usage], float | None]
 
 
 class CostTracker:
-    """Adds the costs of one model to its `account` and to the spend limit of the run.
+    """Adds the costs of one model to its totals and to the spend limit of the run.
 
-    `patient`: requests take hours, so a reservation does not wait for others to be settled.
+    `cost` returns US dollars, None if unknown. `batch_only`: replies take hours, so a reservation
+    does not wait for others to be settled.
     """
 
     def __init__(
-        self, spend_limit: SpendLimit, account: UsageTotals, cost: CostFunction, *, batch_only: bool
+        self, spend_limit: SpendLimit, totals: UsageTotals, cost: CostFunction, *, batch_only: bool
     ) -> None:
         self.spend_limit = spend_limit
-        self.account = account
+        self.totals = totals
         self.cost = cost
         self.batch_only = batch_only
 
     def reservation(self, request: Mapping[str, Any]) -> "Reservation":
-        """Return the reservation of a request, which may be sent several times."""
+        """Return a reservation for a request, which may be sent several times."""
         return Reservation(self, self._max_cost(request))
 
     def _max_cost(self, request: Mapping[str, Any]) -> float:
-        """Upper bound in US dollars: one input token per byte, and `max_tokens` output tokens.
+        """Return an upper bound in US dollars: a token per input byte, `max_tokens` output tokens.
 
-        0 without a spend limit.
+        0 without a spend limit, and if the price is unknown.
         """
         if self.spend_limit.limit is None:
             return 0.0
@@ -45,10 +46,10 @@ class CostTracker:
 
 
 class Reservation:
-    """The upper bound of one request's cost, held back from the spend limit.
+    """Reserves the highest cost of one request, each time that the request is sent.
 
-    `async with` reserves it while the request waits for a permit, and releases it if that raises.
-    Each time the request was sent, `settle` or `fail` has to be called.
+    `async with` reserves it before the body, which waits for a permit, and releases it if the body
+    raises. After the body the request is sent; call `settle` or `fail` once it has ended.
     """
 
     def __init__(self, tracker: CostTracker, max_cost: float) -> None:
@@ -68,21 +69,19 @@ class Reservation:
         if kind is not None:  # the request was not sent
             self._tracker.spend_limit.settle(self._max_cost, 0.0)
             return
-        self._tracker.account.requests += 1
-        self._tracker.account.retries += self._attempts > 0
+        self._tracker.totals.requests += 1
+        self._tracker.totals.retries += self._attempts > 0
         self._attempts += 1
 
     def settle(self, usage: Usage | None) -> None:
-        """Pay for a reply; the upper bound if its usage or price is unknown."""
-        account = self._tracker.account
+        """Count the cost of a reply: the reserved cost if its usage or price is unknown."""
+        totals = self._tracker.totals
         cost = self._tracker.cost(usage) if usage else None
-        if usage:
-            account.usage += usage
-        known = cost is not None and account.cost is not None
-        account.cost = (account.cost or 0) + (cost or 0) if known else None
+        known = cost is not None and totals.cost is not None
+        totals.cost = (totals.cost or 0) + (cost or 0) if known else None
         self._tracker.spend_limit.settle(self._max_cost, self._max_cost if cost is None else cost)
 
     def fail(self, *, billed: bool) -> None:
-        """Release a request without a reply; `billed`: the provider may charge for it."""
-        self._tracker.account.unanswered += billed
+        """Count a request without a reply, at its highest cost if it may be `billed`, else at 0."""
+        self._tracker.totals.unanswered += billed
         self._tracker.spend_limit.settle(self._max_cost, self._max_cost if billed else 0.0)

@@ -1,4 +1,4 @@
-"""Classify failures of requests: for the retry, for the item, and for the whole run."""
+"""Classify failures of requests: whether to retry, and what they mean for item and run."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from bakeoff.generators.api.quota_headers import retry_after
 if TYPE_CHECKING:  # importing any-llm takes a second, so functions do it when they run
     from any_llm.exceptions import AnyLLMError
 
-# The names of optional parameters in messages of servers that refuse them.
+# Names of optional parameters, in the messages of servers that refuse them.
 _PARAMETERS = {
     "response_format": re.compile(r"response_format|json_schema|output_config|structured", re.I),
     "seed": re.compile(r"\bseed\b", re.I),
@@ -25,7 +25,7 @@ _TOO_LONG = re.compile(
     r"|exceeds the maximum number of tokens|input is too long",
     re.I | re.S,
 )
-# A request that exceeds the tokens per minute: OpenAI answers 429 however often it is retried.
+# A request with more tokens than the limit per minute: OpenAI answers 429 to every retry.
 _TOO_LARGE = re.compile(r"request too large|tokens must be reduced", re.I)
 # Some servers report an invalid key (Gemini) or missing credit (Anthropic) with status 400.
 _KEY = r"api[ _-]?key"
@@ -49,22 +49,23 @@ FailureKind = Literal["rate_limited", "overloaded", "unreachable", "transient", 
 
 
 class RequestFailure(NamedTuple):
-    """What a failed request means for its retry."""
+    """Class of a failed request, which decides on its retry."""
 
-    # rate_limited: too many requests of this client; overloaded: of all clients; unreachable: no
-    # connection; transient: a retry may succeed; permanent: it will not.
     kind: FailureKind
-    retry_after: float | None = None  # seconds, if the server states them
+    """`rate_limited`: too many requests of this client; `overloaded`: of all clients;
+    `unreachable`: no connection; `transient`: a retry may succeed; `permanent`: none will."""
+    retry_after: float | None = None
+    """Seconds to wait; None if the server does not state them."""
 
 
 class UnreadableError(BackendError):
-    """The server replied, but not with a chat completion."""
+    """The reply of the server is not a chat completion."""
 
     kind = "unreadable"
 
 
 class UnfinishedError(BackendError):
-    """A batch ended without a reply to this request: it expired or was cancelled."""
+    """The batch of the request ended without a reply: it expired or was cancelled."""
 
     kind = "unfinished"
 
@@ -84,7 +85,7 @@ def refused_parameter(error: "AnyLLMError", request: Mapping[str, object]) -> st
 
 
 def is_too_long(error: "AnyLLMError") -> bool:
-    """Whether the request exceeds the model's context or the tokens allowed per minute."""
+    """Return whether the request exceeds the model's context, or the tokens allowed per minute."""
     from any_llm.exceptions import ContextLengthExceededError
 
     if isinstance(error, ContextLengthExceededError) or error.status_code == 413:
@@ -95,7 +96,7 @@ def is_too_long(error: "AnyLLMError") -> bool:
 
 
 def classify_failure(error: "AnyLLMError") -> RequestFailure:
-    """Return what a failure means for a retry; `x-should-retry` of the server takes precedence."""
+    """Return the class of a failure. The server's `x-should-retry` header takes precedence."""
     status, cause = error.status_code, error.original_exception
     headers: Mapping[str, str] = getattr(getattr(cause, "response", None), "headers", {})
     delay, should_retry = retry_after(headers), headers.get("x-should-retry")
@@ -119,8 +120,8 @@ def classify_failure(error: "AnyLLMError") -> RequestFailure:
 def to_exception(error: "AnyLLMError", name: str, *, reached: bool) -> BackendError | ConfigError:
     """Return the exception to raise: a BackendError fails the item, a ConfigError stops the run.
 
-    `name` is the model's. `reached`: its server has answered before. Then the message of the server
-    is not interpreted, only its status: it may quote the prompt, which must not stop a run.
+    `name` is the model's. `reached`: its server has answered a request. From then on only the
+    status is interpreted: the message may quote a prompt, and a prompt must not stop the run.
     """
     from any_llm.exceptions import ContentFilterError
 
@@ -141,7 +142,7 @@ def to_exception(error: "AnyLLMError", name: str, *, reached: bool) -> BackendEr
 
 
 def _fatal_reason(error: "AnyLLMError", message: str, *, reached: bool) -> str | None:
-    """Return why every request will fail, and what the user can do; None if others may succeed."""
+    """Return why all requests will fail, and what the user can do; None if others may succeed."""
     from any_llm import exceptions as any_llm
 
     status = error.status_code
@@ -162,9 +163,9 @@ def _fatal_reason(error: "AnyLLMError", message: str, *, reached: bool) -> str |
 
 
 def _api_message(error: "AnyLLMError") -> str | None:
-    """Return the message of an error in an API's format; None for any other body."""
+    """Return the message of an error in the format of an API; None for any other body."""
     body = getattr(error.original_exception, "body", None)
-    for _ in range(2):  # OpenAI's client has unpacked `error` already
+    for _ in range(2):  # Anthropic's client keeps `error` around the message, OpenAI's does not
         if isinstance(body, dict) and "message" in body:
             return str(body["message"])
         body = body.get("error") if isinstance(body, dict) else None
@@ -172,7 +173,7 @@ def _api_message(error: "AnyLLMError") -> str | None:
 
 
 def _is_key_error(error: "AnyLLMError") -> bool:
-    """Whether the message says that the API key is missing or invalid."""
+    """Return whether the message says that the API key is missing or invalid."""
     from any_llm.exceptions import AuthenticationError
 
     if error.status_code is None:
@@ -181,7 +182,7 @@ def _is_key_error(error: "AnyLLMError") -> bool:
 
 
 def _connection_hint(error: "AnyLLMError", message: str) -> str:
-    """Return where the connection failed, and what the user can do."""
+    """Return the cause of a failed connection, and what the user can do."""
     if any("Proxy" in type(cause).__name__ for cause in _causes(error)):
         return (
             f"through the proxy that the environment names ({message}): check HTTPS_PROXY and "
@@ -191,7 +192,7 @@ def _connection_hint(error: "AnyLLMError", message: str) -> str:
 
 
 def _blocked_reason(error: "AnyLLMError") -> str | None:
-    """Return why no connection can succeed, and what the user can do; None if one may."""
+    """Return why no retry can connect, and what the user can do; None if one may."""
     message = _message(error)
     causes: dict[str, Any] = {type(cause).__name__: cause for cause in _causes(error)}
     if untrusted := causes.get("ClientConnectorCertificateError"):
@@ -218,9 +219,9 @@ def _blocked_reason(error: "AnyLLMError") -> str | None:
 
 
 def _is_connection_failure(error: "AnyLLMError") -> bool:
-    """Whether no connection was established; False for one that was lost.
+    """Return whether no connection was established; False for one that was lost.
 
-    The clients report a timeout in both cases; aiohttp's original exception tells them apart.
+    The clients report a timeout in both cases, aiohttp's original exception differs.
     """
     for cause in _causes(error):
         if type(cause).__module__.startswith("aiohttp"):
@@ -238,7 +239,7 @@ def _causes(error: "AnyLLMError") -> Iterator[Exception]:
 
 
 def _message(error: "AnyLLMError") -> str:
-    """Return the message on one line; for a connection, that of the operating system."""
+    """Return the message on one line; for a failed connection that of the operating system."""
     source: Exception = error
     for cause in _causes(error):
         if type(cause).__module__.startswith(("httpx", "aiohttp")) and str(cause):

@@ -1,7 +1,7 @@
 """The generator of every server: hosted providers, OpenAI-compatible servers, local engines.
 
-Optional parameters that a server refuses by name (a JSON schema, a seed, a temperature) are left
-out of all later requests of the run.
+If a server refuses an optional parameter by name (a JSON schema, a seed, a temperature), requests
+are sent without it from then on.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ if TYPE_CHECKING:  # importing any-llm takes a second, so functions do it when t
 
 log = logging.getLogger(__name__)
 
-_SCORING = ("api", "embedded", "vllm")  # backends that return log-probabilities of given texts
+_SCORING = ("api", "embedded", "vllm")  # backends that can score given texts
 _LOCAL = ("embedded", "vllm")  # backends that start a server if no address is given
 _UNLIMITED = LimitConfig(max_concurrency=10**6, initial_concurrency=10**6)
 
@@ -67,7 +67,7 @@ class Api(PerItem[Prompt, Completion]):
     traits = Traits(can_score=True)
 
     class Options(BaseModel):
-        """Options of the spec. `max_concurrency`, `rpm` and `tpm` apply to this model per server.
+        """Options of the spec; `max_concurrency`, `rpm` and `tpm` are per server.
 
         `base_url` may be given more than once, for servers of the same model; completions are
         stored under the first. `price=0.5,1.5` are US dollars per million input and output tokens.
@@ -76,13 +76,13 @@ class Api(PerItem[Prompt, Completion]):
         model_config = ConfigDict(extra="forbid")
 
         base_url: str | None = None
-        api_key_env: str | None = None  # the environment variable that holds the API key
+        api_key_env: str | None = None  # environment variable with the API key
         timeout: float = Field(600.0, gt=0)  # seconds without a byte; twice that for a whole reply
-        retries: int = Field(6, ge=0)  # of a request, after failures that may be transient
+        retries: int = Field(6, ge=0)  # of a request, after transient failures
         delay: float = Field(0.0, ge=0)  # seconds between two requests
         max_concurrency: int | None = Field(None, ge=1)  # requests in flight
         rpm: float | None = Field(None, gt=0)  # requests per minute
-        tpm: float | None = Field(None, gt=0)  # tokens per minute
+        tpm: float | None = Field(None, gt=0)  # tokens per minute, in and out
         price: Price | None = None
 
         @field_validator("price", mode="before")
@@ -93,7 +93,7 @@ class Api(PerItem[Prompt, Completion]):
         @field_validator("base_url")
         @classmethod
         def _check_urls(cls, urls: str | None) -> str | None:
-            """Check all addresses, which are separated by spaces; return the first."""
+            """Check all addresses, which spaces separate; return the first."""
             for url in (urls or "").split():
                 if not (url.startswith(("http://", "https://")) and is_valid_url(url)):
                     raise ValueError("write it as http://HOST:PORT/v1")
@@ -134,31 +134,31 @@ class Api(PerItem[Prompt, Completion]):
         self._secrets: Sequence[str] = ()
 
     def _shared_servers(self, context: RunContext) -> list[Server]:
-        """Return the servers with their rate limits, shared by all models of the run that use them.
+        """Return the servers from the registry of the run, which shares their limits among models.
 
-        Not shared are servers that this process starts, and limits that are set for this model.
+        Servers that this process starts are not shared, nor are limits of this model's options.
         """
         options, rate_limits, backend = self.options, context.rate_limits, self.spec.backend
-        caps = LimitConfig(
+        limits = LimitConfig(
             options.max_concurrency or context.max_concurrency,
             options.rpm or rate_limits.rpm,
             options.tpm or rate_limits.tpm,
         )
         owner: object = None
         if options.model_fields_set & {"max_concurrency", "rpm", "tpm"}:
-            owner = (self.spec.target, caps)
+            owner = (self.spec.target, limits)
         if self.traits.batch_only or self._managed:
             owner = object()
         key = options.api_key_env and os.environ.get(options.api_key_env)
         return [
             rate_limits.server(
-                (address, key, owner), _UNLIMITED if self.traits.batch_only else caps
+                (address, key, owner), _UNLIMITED if self.traits.batch_only else limits
             )
             for address in ([public_url(url) for url in self._urls] or [backend])
         ]
 
     async def prepare(self) -> None:
-        """Raise ConfigError if the key, the provider's package or the server is missing."""
+        """Check the key, the provider's package, and that a server listens; else ConfigError."""
         await self.open()
         urls = self._urls or tuple(filter(None, [base_url_from_environment(self.spec.backend)]))
         silent = [str(public_url(url)) for url in urls if not await is_listening(url)]
@@ -180,7 +180,7 @@ class Api(PerItem[Prompt, Completion]):
                 await client.close()
 
     async def open(self) -> "AnyLLM":
-        """Connect on the first call; return the client of the first server."""
+        """Create the clients on the first call; return that of the first server."""
         async with self._opening:
             if self._llm is None:
                 key = os.environ.get(self.options.api_key_env or "", "")
@@ -200,11 +200,11 @@ class Api(PerItem[Prompt, Completion]):
         ]
 
     def client_options(self) -> dict[str, Any]:
-        """Return the options of the official client besides address and key."""
+        """Return the options of the official client, without address and key."""
         return {"max_retries": 0, "timeout": self.options.timeout}  # `ServerPool` retries
 
     async def connect(self) -> "AnyLLM":
-        """Return a client of the server, which this starts if needed; sends no request."""
+        """Return a client of the server; local backends start the server first."""
         return self._client(self.options.base_url, self._pool.servers[0].update_quotas)
 
     def _client(self, url: str | None, on_quota: RateLimitCallback) -> "AnyLLM":
@@ -238,9 +238,9 @@ class Api(PerItem[Prompt, Completion]):
             raise ConfigError(f"{self.spec.name!r} needs: pip install '{extra}'") from None
 
     async def process(self, prompt: Prompt) -> Completion:
-        """Return a completion; raise BackendError after the last retry.
+        """Return a completion. Raises BackendError after the last retry.
 
-        API keys that a server echoes are redacted from completion and exception.
+        API keys are redacted from the completion and the exception, as a server may echo them.
         """
         await self.open()
         try:
@@ -260,11 +260,11 @@ class Api(PerItem[Prompt, Completion]):
         return self._parse(await self._send(self.request(prompt)))
 
     async def score(self, prompt: Prompt) -> float:
-        """Return the mean log-probability of the last turn's tokens, as vLLM reports it."""
+        """Return the mean log-probability of the last turn's tokens, by vLLM's extension."""
         return await scoring.score_by_prompt_logprobs(prompt, self.request, self._send)
 
     def request(self, prompt: Prompt) -> dict[str, Any]:
-        """Return the parameters of a request, in any-llm's terms."""
+        """Return the parameters of a request, as any-llm names them."""
         sampling = self.sampling
         messages = prompt.conversation()
         if self.spec.backend == "anthropic" and isinstance(prompt, PrefixedPrompt):
@@ -300,7 +300,7 @@ class Api(PerItem[Prompt, Completion]):
             refused = refused_parameter(error, request) if invalid else None
             if refused is None:
                 raise to_exception(error, self.spec.name, reached=self._pool.reached) from None
-            if refused == "logprobs":  # the judge that asks for them cannot do without
+            if refused == "logprobs":  # a judge that requests them needs them
                 raise ConfigError(
                     f"{self.spec.name!r} gives no log-probabilities ({one_line(error)}): read its "
                     "words, without ?verdict=logprob, or take another judge"
@@ -325,11 +325,11 @@ class Api(PerItem[Prompt, Completion]):
         return Completion.model_validate_json(redact(completion.model_dump_json(), self._secrets))
 
     def requests(self, item: Prompt) -> Sequence[ModelRequest]:
-        """Return the one request of an item."""
+        """Return one request: the prompt."""
         return [ModelRequest(item, self.sampling)]
 
     def cost(self, usage: Usage) -> float | None:
-        """Return US dollars; None if the price is unknown, as for a server of one's own."""
+        """Return US dollars for `usage`; None if unknown: no given or listed price."""
         if self.options.price:
             return cost_at(self.options.price, usage)
         if self.spec.backend in ("api", *_LOCAL):
@@ -341,9 +341,9 @@ class Api(PerItem[Prompt, Completion]):
         return listed_cost(self.spec.backend, self.spec.target, usage)
 
     def estimate_cost(self, usage: Usage) -> float | None:
-        """Return US dollars; 0 for a server on this machine without a given price."""
-        own = self.spec.backend in ("api", *_LOCAL)
-        local = own and self._urls and all(map(is_loopback, self._urls))
+        """Return `cost`, or 0 for a server on this machine without a given price."""
+        unlisted = self.spec.backend in ("api", *_LOCAL)
+        local = unlisted and self._urls and all(map(is_loopback, self._urls))
         if self.options.price is None and (self._managed or local):
             return 0.0
         return self.cost(usage)

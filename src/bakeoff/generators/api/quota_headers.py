@@ -18,7 +18,7 @@ _DURATION = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
 def parse_quotas(headers: Mapping[str, str]) -> tuple[Quota | None, Quota | None]:
     """Return the quotas of requests and of tokens; None for one that is not in the headers.
 
-    Reads the headers of OpenAI and of Anthropic.
+    Supports the headers of OpenAI and of Anthropic.
     """
     if any(f"x-ratelimit-limit-{unit}" in headers for unit in ("requests", "tokens")):
         name = "x-ratelimit-{field}-{unit}"
@@ -42,7 +42,10 @@ def _quota(values: list[str], headers: Mapping[str, str]) -> Quota | None:
 
 
 def _seconds(text: str, now: float) -> float:
-    """Return seconds of a number, of a duration like `6m0.5s`, or until an ISO 8601 time."""
+    """Return the seconds of a number or of a duration like `6m0.5s`, or until an ISO 8601 time.
+
+    Raises ValueError for any other text.
+    """
     durations = _DURATION.findall(text)
     if durations and "".join(number + unit for number, unit in durations) == text:
         return sum(float(number) * _UNITS[unit] for number, unit in durations)
@@ -55,8 +58,8 @@ def _seconds(text: str, now: float) -> float:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds to wait before a retry, from `retry-after-ms` or `Retry-After`.
 
-    A date is compared with the `Date` of the reply, the server's clock, if present. None without a
-    valid header.
+    At most 1e8 seconds; None without a valid header. A date is compared with the `Date` header, the
+    server's clock, if there is one.
     """
     value = headers.get("retry-after", "")
     try:

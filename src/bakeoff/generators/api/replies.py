@@ -27,7 +27,7 @@ def parse_completion(reply: "ChatCompletion", cost: float | None) -> Completion:
         finish="refused" if message.refusal else finish,
         tokens=max(0, reply.usage.completion_tokens) if reply.usage else None,
         thinking=message.reasoning.content if message.reasoning else None,
-        top=_top_logprobs(choice),
+        top_logprobs=_top_logprobs(choice),
     )
     return Completion(
         text=answer.text,

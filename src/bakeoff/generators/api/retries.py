@@ -27,20 +27,23 @@ if TYPE_CHECKING:  # importing any-llm takes a second, so functions do it when t
 log = logging.getLogger(__name__)
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0  # seconds before a retry; doubles with each
-_MAX_RETRY_AFTER = 60.0  # seconds; a longer delay that a server asks for is cut
-_BAD_GATEWAY = (502, 503)  # of a proxy whose server is down
-_BAD_GATEWAY_REQUESTS = 4  # that fail, with none succeeding, mean that it is down
-_MAX_REFUSALS = 4  # refusals of one request while others succeed; the next counts as a failure
+_MAX_RETRY_AFTER = 60.0  # seconds; longer values of a server are reduced to this
+_BAD_GATEWAY = (502, 503)  # statuses of a proxy whose server is down
+_BAD_GATEWAY_REQUESTS = 4  # requests with these statuses, and no success: the server is down
+_MAX_REFUSALS = 4  # of one request while others succeed; further ones count as failures
 
 
 class ServerPool:
-    """The servers of one model. A request waits for a permit of the server with most capacity.
+    """The interchangeable servers of one model, and the retries of requests to them.
 
-    A rate-limited or overloaded server (429, 529, or 503 with a delay) does not count as a failure:
-    the request is repeated as often as needed, unless others succeed meanwhile. Transient failures
-    (timeouts, 5xx, lost connections) are retried `retries` times. An unreachable server is avoided
-    if there are others, and awaited if it has answered before; so is one whose proxy answers 502 or
-    503 to several requests. A request fails when no server has taken any for ten minutes.
+    - Refusals because of a rate limit or overload (429, 529, or 503 with a delay) are retried
+      without limit, unless other requests succeed meanwhile.
+    - Transient failures (timeouts, 5xx, lost connections) are retried `retries` times.
+    - An unreachable server is avoided while another one is reachable. A server that has answered
+      before is waited for. A proxy that answers 502 or 503 to several requests, and to none with
+      success, counts as an unreachable server.
+
+    A request fails if no server has accepted one for ten minutes.
     """
 
     def __init__(
@@ -54,23 +57,26 @@ class ServerPool:
         managed: bool,
     ) -> None:
         self.servers = tuple(servers)
-        self.clients: Sequence[AnyLLM] = ()  # in the order of `servers`, once they are open
-        self.reached = False  # whether any server has answered
+        self.clients: Sequence[AnyLLM] = ()
+        """The clients of `servers`, in the same order; empty until they are open."""
+        self.reached = False
+        """Whether any server has answered a request."""
         self._name = name
         self._rate_limits = rate_limits
         self._retries = retries
         self._costs = costs
-        self._managed = managed  # this process starts the server, and restarts it if it can
+        self._managed = managed  # this process starts the server, and restarts it after an exit
         self._queue = RequestQueue(servers)
-        self._succeeded = 0  # requests
+        self._succeeded = 0  # number of requests
         self._bad_gateway: set[_RequestState] = set()  # requests with 502 or 503 since a success
-        self._last: AnyLLMError | None = None
+        self._last_error: AnyLLMError | None = None
 
     async def send(self, request: dict[str, Any]) -> "ChatCompletion":
-        """Send a request in any-llm's terms and return the reply.
+        """Return the reply to a request with any-llm's parameters.
 
-        Raises AnyLLMError after the last retry, and StoppedError if the run stops before the
-        request is sent.
+        Raises AnyLLMError after the last retry, UnreadableError if the reply is no chat completion,
+        BackendError if no server accepts requests, and StoppedError if the run is stopped before
+        the request is sent.
         """
         from any_llm.exceptions import AnyLLMError
 
@@ -82,16 +88,16 @@ class ServerPool:
             try:
                 reply = await send(self.clients[permit.index], request)
             except AnyLLMError as error:
-                self._last, failure = error, self._classify(state, error)
+                self._last_error, failure = error, self._classify(state, error)
                 billed = error.status_code is None and failure.kind != "unreachable"
                 reservation.fail(billed=billed)
-                _return_turn(permit, failure)
+                _report_failure(permit, failure)
                 delay = self._delay(state, failure)
                 if delay is None:
                     self._bad_gateway.discard(state)
                     raise
                 await sleep_or_stop(delay)
-                if state.refused > 1:  # another request tests first whether the server accepts any
+                if state.refused > 1:  # let another request test whether the server accepts any
                     number = self._rate_limits.next_number()
             except BaseException:
                 reservation.fail(billed=True)
@@ -105,10 +111,11 @@ class ServerPool:
                 return reply
 
     def _classify(self, state: "_RequestState", error: "AnyLLMError") -> RequestFailure:
-        """Classify a failure in view of the other requests.
+        """Return the class of a failure, which may depend on other requests.
 
-        A request that is refused while others succeed (too large for a limit) must not slow them
-        down. Requests that fail because a proxy has no server do not use up their retries.
+        A request that is refused while others succeed, as it is too large for a limit, must not
+        slow them down: further refusals are transient. If several requests fail because a proxy has
+        no server, the server is unreachable.
         """
         failure = classify_failure(error)
         if failure.kind == "transient" and error.status_code in _BAD_GATEWAY and self.reached:
@@ -126,13 +133,13 @@ class ServerPool:
         return RequestFailure("transient", failure.retry_after)
 
     def _delay(self, state: "_RequestState", failure: RequestFailure) -> float | None:
-        """Return the seconds to wait before the request queues again; None if it has failed."""
+        """Return the seconds to wait before the request is queued again; None if it has failed."""
         if failure.kind in ("rate_limited", "overloaded"):
             return 0.0
         if failure.kind == "unreachable" and (
             self._has_alternative() or (self.reached and not self._managed)
         ):
-            return 0.0  # the queue waits for the server, and raises if it does not come back
+            return 0.0  # the queue waits for the server, and raises if it stays unreachable
         state.attempts += 1
         if failure.kind == "permanent" or state.attempts > self._retries:
             return None
@@ -143,33 +150,37 @@ class ServerPool:
             return await self._queue.acquire(number)
         except ServerUnavailableError as error:
             log.warning("%s takes no requests (%s): what is missing fails", self._name, error)
-            if self._last is not None:
-                raise self._last from None
+            if self._last_error is not None:
+                raise self._last_error from None
             raise BackendError(f"the server takes no requests ({error})", status=429) from None
 
     def _has_alternative(self) -> bool:
-        """Whether any server is reachable."""
+        """Return whether any server is reachable."""
         return any(not server.unreachable for server in self.servers)
 
 
 @dataclass(eq=False)
 class _RequestState:
-    """The attempts of one request."""
+    """Failures of one request so far."""
 
-    succeeded: int  # requests of the pool that had succeeded at the last refusal
-    refused: int = 0  # times
-    refused_alone: int = 0  # of these, after another request had succeeded
-    attempts: int = 0  # failures that count against `retries`
+    succeeded: int
+    """Requests of the pool that had succeeded at the last refusal."""
+    refused: int = 0
+    """Number of refusals."""
+    refused_alone: int = 0
+    """Refusals before which another request had succeeded since the previous one."""
+    attempts: int = 0
+    """Failures that count against `retries`."""
 
 
 def _backoff(attempts: int, retry_after: float | None) -> float:
-    """Return the seconds to wait after `attempts` failures."""
+    """Return the seconds to wait after `attempts` failures, from 1."""
     if retry_after is not None:
         return min(_MAX_RETRY_AFTER, retry_after)
     return min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (attempts - 1))
 
 
-def _return_turn(permit: Permit, failure: RequestFailure) -> None:
+def _report_failure(permit: Permit, failure: RequestFailure) -> None:
     if failure.kind == "rate_limited":
         permit.rate_limited(failure.retry_after)
     elif failure.kind == "overloaded":

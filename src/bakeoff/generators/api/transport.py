@@ -18,14 +18,14 @@ if TYPE_CHECKING:  # importing any-llm takes a second, so functions do it when t
     from any_llm.types.completion import ChatCompletion
     from openai import AsyncOpenAI
 
-RateLimitCallback = Callable[[Quota | None, Quota | None], None]  # quotas of requests, of tokens
+RateLimitCallback = Callable[[Quota | None, Quota | None], None]  # quota of requests, of tokens
 
 _TOTAL_TIMEOUT = 2  # times the read timeout, within which a reply has to be complete
 _MAX_REPLY_BYTES = 64 * 2**20  # decompressed
 
-_CHAT_PATHS = ("/chat/completions", "/messages")  # replies of other paths may have any size
+_CHAT_PATHS = ("/chat/completions", "/messages")  # only their replies are limited in size
 
-# Fields of a message in which servers return the thinking of a model.
+# Fields of a message in which servers return a model's thinking.
 _THINKING_FIELDS = ("reasoning_content", "thinking")
 
 
@@ -38,7 +38,8 @@ def compatible_client(
 ) -> "AnyLLM":
     """Return a client of an OpenAI-compatible server, with the official client's `options`.
 
-    Raises ConfigError if there is both a key and a password in `base_url`.
+    `name` is the model's, for messages. Raises ConfigError for a `key` beside a password in
+    `base_url`.
     """
     from any_llm import AnyLLM
 
@@ -58,7 +59,7 @@ def http_client_options(
     """Return the `http_client` option of OpenAI's or Anthropic's client; {} for other providers.
 
     The HTTP client is aiohttp's, which takes a third of the time of httpx. `on_quota` is called
-    with the quotas that a reply's headers contain. `proxies`: use those of the environment.
+    with the quotas in a reply's headers. `proxies`: use those of the environment variables.
     """
     base: Any
     httpx_module: Any
@@ -82,10 +83,10 @@ def http_client_options(
 def _http_client_class(
     base: Any, protocol_error: Callable[[str], Exception], on_quota: RateLimitCallback | None
 ) -> Any:
-    """Return a subclass of `base` that raises `protocol_error` for bad replies.
+    """Return a subclass of `base` that raises `protocol_error` for malformed HTTP.
 
-    These are malformed HTTP, which aiohttp's adapter does not convert, replies that are incomplete
-    after twice the read timeout, and those that are larger than any chat completion.
+    aiohttp's adapter does not convert that error. It is also raised for replies that are incomplete
+    after twice the read timeout, and for those of more than 64 MB.
     """
     from aiohttp import ClientError
 
@@ -112,7 +113,7 @@ def _http_client_class(
 
 
 async def _read(response: Any, protocol_error: Callable[[str], Exception]) -> None:
-    """Read the body, up to the size limit: a server must not exhaust the memory."""
+    """Read the body up to the size limit, as a server must not exhaust the memory."""
     body = bytearray()
     limit = _MAX_REPLY_BYTES if response.request.url.path.endswith(_CHAT_PATHS) else None
     try:
@@ -126,10 +127,10 @@ async def _read(response: Any, protocol_error: Callable[[str], Exception]) -> No
 
 
 async def send(llm: "AnyLLM", request: dict[str, Any]) -> "ChatCompletion":
-    """Send a request in any-llm's terms, once. Raises AnyLLMError, or UnreadableError.
+    """Send a request once; `request` has any-llm's parameters. Raises AnyLLMError, UnreadableError.
 
-    OpenAI-compatible servers get it through the official client's `post`, 0.6 instead of 1.1 ms of
-    CPU time: any-llm uses its typed methods, which walk every schema and copy the reply twice.
+    For OpenAI-compatible servers, the official client's `post` takes 0.6 ms of CPU time. any-llm
+    would take 1.1 ms with its typed methods, which walk every schema and copy the reply twice.
     """
     from any_llm.providers.openai.custom import OpenAICompatibleProvider
     from any_llm.providers.openai.openai import OpenaiProvider
@@ -168,10 +169,11 @@ async def _post(llm: Any, body: dict[str, Any]) -> "ChatCompletion":
 
 
 def _parse_failure(error: Exception, reply: Any = None) -> str:
-    """Return why a reply cannot be parsed: its own error message, if it contains one."""
-    own = reply.get("error") if isinstance(reply, dict) else None
-    if own:
-        return " ".join(str(own.get("message") if isinstance(own, dict) else own).split())[:300]
+    """Return why a reply cannot be parsed: the error message in it, if there is one."""
+    reported = reply.get("error") if isinstance(reply, dict) else None
+    if reported:
+        message = reported.get("message") if isinstance(reported, dict) else reported
+        return " ".join(str(message).split())[:300]
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
         return f"{'.'.join(map(str, first['loc'])) or 'all of it'}: {first['msg']}"
@@ -179,9 +181,9 @@ def _parse_failure(error: Exception, reply: Any = None) -> str:
 
 
 def _normalize(reply: Any) -> Any:
-    """Add fields that some servers leave out, and move the thinking to `reasoning`.
+    """Return a reply with the fields that some servers omit, and with the thinking in `reasoning`.
 
-    A reply of another shape is returned unchanged; its validation fails.
+    A reply that is not an object is returned unchanged; its validation fails.
     """
     if not isinstance(reply, dict):
         return reply
@@ -203,12 +205,12 @@ def _normalize(reply: Any) -> Any:
 
 
 def with_cache_mark(prompt: PrefixedPrompt) -> JsonValue:
-    """Return the first turn with `cache_control` behind the lines that it shares with others.
+    """Return the first turn with `cache_control` after the lines that other prompts share.
 
-    Anthropic caches the text before the mark if it is long enough.
+    Anthropic caches the text before it, if that is long enough.
     """
     first = prompt.messages[0]
-    end = first.content.rfind("\n", 0, prompt.shared) + 1  # ends with a line: words stay whole
+    end = first.content.rfind("\n", 0, prompt.shared) + 1  # not within a word
     head, rest = first.content[:end], first.content[end:]
     if not (head.strip() and rest.strip()):  # Anthropic rejects a block without text
         return {"role": first.role, "content": first.content}

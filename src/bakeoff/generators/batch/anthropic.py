@@ -1,4 +1,4 @@
-"""Anthropic's batch API: a list of requests in, a stream of results out."""
+"""Anthropic's batch API: a list of requests is sent, a stream of results received."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
     from anthropic.types.messages import MessageBatch, MessageBatchResult
 
-# Errors of a single request have no HTTP status in a batch: that of a direct request, by type.
+# HTTP status of a direct request by the type of its error; errors in a batch have the type only.
 _STATUS = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -46,7 +46,7 @@ class AnthropicBatches(BatchProvider):
         requests: list[Any] = [
             {"custom_id": id_, "params": json.loads(body)} for id_, body in bodies.items()
         ]
-        # A retry of the client after a lost reply would create a second batch.
+        # If the reply is lost, a retry by the client would create a second batch.
         client = self._client.with_options(max_retries=0)
         return (await client.messages.batches.create(requests=requests)).id
 

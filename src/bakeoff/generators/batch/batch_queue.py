@@ -1,4 +1,4 @@
-"""Queue that collects requests, submits them in batches and returns each one's reply."""
+"""The queue that collects requests, submits them in batches and returns their replies."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _FIRST_POLL = 2.0  # seconds from submission to the first poll
-_POLL_GROWTH = 1.5  # each pause is longer than the one before by this factor
+_POLL_GROWTH = 1.5  # factor by which each pause is longer than the previous one
 _LOG_INTERVAL = 30.0  # seconds between two log lines on the progress of a batch
 _MISSING = failed_reply("batch_missing", "the batch ended without a word on this request")
 _STOPPED = failed_reply("batch_stopped", "the run was stopped")
@@ -39,31 +39,36 @@ class _PendingRequest:
 
 @dataclass(eq=False)
 class _ActiveBatch:
-    """A submitted batch. `task` polls it; None until a caller awaits one of its replies."""
+    """A submitted batch."""
 
     entry: JournalEntry
     task: asyncio.Task[None] | None = None
+    """Polls the batch; None until a caller awaits one of its replies."""
     processed: int = 0
+    """Number of requests that the provider has processed."""
     ended: bool = False
+    """Whether all its replies are delivered."""
     logged: tuple[float, int] = (0.0, 0)  # time and `processed` of the last log line
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The ids of its requests."""
+        """Ids of its requests."""
         return self.entry.batch.requests
 
 
 class BatchQueue:
     """Queue of requests to one model.
 
-    A batch is submitted when all callers that were announced with `add_callers` wait in `submit`.
-    `unsupported` are the parameters that the server refused; each batch is recorded with them.
+    A batch is submitted as soon as all callers, announced with `add_callers`, wait in `submit`.
+    `unsupported` is the set of parameters that the server has refused; the journal has those of
+    each batch, and `open` adds those of unfinished batches.
     """
 
     def __init__(
         self, name: str, provider: BatchProvider, journal: BatchJournal, unsupported: set[str]
     ) -> None:
-        self.error: Exception | None = None  # why the queue was stopped
+        self.error: Exception | None = None
+        """The error that stopped the queue."""
         self._name = name
         self._provider = provider
         self._journal = journal
@@ -72,12 +77,12 @@ class BatchQueue:
         self._max_requests = provider.max_requests
         self._delivering = 0  # batches whose results are being delivered
         self._journal_lock = asyncio.Lock()
-        self._slots = asyncio.Semaphore(1000)  # batches at a time
-        self._sequential = False  # one batch at a time: the provider's quota was exceeded
-        self._copies: Counter[str] = Counter()  # submissions by key
+        self._slots = asyncio.Semaphore(1000)  # of batches that run at the same time
+        self._sequential = False  # one batch at a time, as the provider's quota was exceeded
+        self._copies: Counter[str] = Counter()  # number of submissions of a key
         self._pending: dict[str, _PendingRequest] = {}
         self._unsent: list[str] = []
-        self._early_replies: dict[str, BatchReply] = {}  # to requests that no caller submitted yet
+        self._early_replies: dict[str, BatchReply] = {}  # to requests that are not submitted yet
         self._batches: dict[str, _ActiveBatch] = {}  # by request id
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -86,15 +91,15 @@ class BatchQueue:
         entries = await self._with_journal(self._journal.unfinished)
         for entry in entries:
             self._batches |= dict.fromkeys(entry.batch.requests, _ActiveBatch(entry))
-        if entries:  # so that a request resumes with the parameters that it was first sent with
+        if entries:  # a resumed request has to have the same parameters as before
             self._unsupported |= set(entries[0].batch.unsupported)
 
     def was_sent(self, key: str) -> bool:
-        """Whether an earlier run submitted this request."""
+        """Return whether an earlier run has submitted this request."""
         return _request_id(key, 0) in self._batches
 
     async def close(self, *, stored: bool) -> None:
-        """Stop polling. `stored`: every result is in the store, so mark the batches finished."""
+        """Stop polling. `stored`: all results are in the store; record the batches as finished."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -112,13 +117,14 @@ class BatchQueue:
 
     @property
     def processed(self) -> int:
-        """The number of requests of running batches that the provider has processed."""
+        """Number of requests in running batches that the provider has processed."""
         return sum(batch.processed for batch in self._polled() if not batch.ended)
 
     async def submit(self, key: str, body: bytes) -> BatchReply:
         """Return the reply to a request when its batch has ended.
 
-        The same key submitted again is a request of its own, also in a run that resumes it.
+        The n-th submission of a key is the same request in every run, and another one than the
+        submissions before.
         """
         if self.error:
             return _STOPPED
@@ -146,7 +152,7 @@ class BatchQueue:
             self._deliver(request_id, _STOPPED)
 
     def add_callers(self, count: int) -> None:
-        """Announce `count` tasks that will submit requests."""
+        """Announce `count` tasks that are going to submit requests."""
         self._callers += count
 
     def remove_callers(self, count: int) -> None:
@@ -155,7 +161,7 @@ class BatchQueue:
         self._send_if_complete()
 
     def _send_if_complete(self) -> None:
-        """Submit the unsent requests if every caller waits and no delivery may add requests."""
+        """Submit the unsent requests, if all callers wait and no replies are being delivered."""
         if self._delivering or not self._unsent or len(self._pending) < self._callers:
             return
         unsent, self._unsent = self._unsent, []
@@ -165,7 +171,7 @@ class BatchQueue:
 
     async def _send(self, bodies: Mapping[str, bytes]) -> None:
         async with self._slots:
-            if len(bodies) > self._max_requests:  # the limit was lowered in the meantime
+            if len(bodies) > self._max_requests:  # lowered while this waited for a slot
                 self._collect(bodies)
                 return
             entry = await self._with_journal(
@@ -183,7 +189,7 @@ class BatchQueue:
             await self._poll(batch, reference)
 
     async def _resume(self, batch: _ActiveBatch) -> None:
-        """Poll the batch of an earlier run; resend its requests if it was never created."""
+        """Poll a batch of an earlier run; resend its requests if it was never created."""
         entry = batch.entry
         reference = entry.reference or await self._provider.find(entry.batch)
         if reference is None:
@@ -209,7 +215,7 @@ class BatchQueue:
                 return
             await asyncio.sleep(pause)
             pause = min(pause * _POLL_GROWTH, self._provider.poll)
-        self._delivering += 1  # requests that callers repeat are sent together after the delivery
+        self._delivering += 1  # requests that callers submit again form one batch afterwards
         await self._provider.fetch_results(reference, self._receive)
         self._delivering -= 1
         batch.ended = True
@@ -218,12 +224,12 @@ class BatchQueue:
         self._send_if_complete()
 
     def _receive(self, request_id: str, reply: BatchReply) -> None:
-        """Deliver a reply, or keep it until its request is submitted."""
+        """Deliver a reply, or keep it until the request is submitted."""
         if not self._deliver(request_id, reply) and request_id in self._batches:
             self._early_replies[request_id] = reply
 
     def _deliver(self, request_id: str, reply: BatchReply) -> bool:
-        """Return a reply to the caller that awaits it; False without one."""
+        """Deliver a reply to the caller that awaits it; return False if there is none."""
         pending = self._pending.pop(request_id, None)
         if pending is None or pending.reply.done():
             return False
@@ -231,7 +237,10 @@ class BatchQueue:
         return True
 
     async def _handle_rejection(self, batch: _ActiveBatch, status: BatchStatus) -> None:
-        """Resend an oversized batch in halves, one after the other; else raise ConfigError."""
+        """Resend a batch in halves, one after the other, if it exceeded the provider's quota.
+
+        Raises ConfigError for a batch that was rejected for another reason, or cannot be halved.
+        """
         count = len(batch.ids)
         alone = not [other for other in self._polled() if not other.ended and other is not batch]
         if not status.over_quota or (count == 1 and alone):
@@ -251,7 +260,7 @@ class BatchQueue:
         await self._resend(batch)
 
     async def _resend(self, batch: _ActiveBatch) -> None:
-        """Forget a batch and queue its pending requests again."""
+        """Record a batch as finished, and queue its pending requests again."""
         await self._with_journal(self._journal.finish, batch.entry)
         for request_id in batch.ids:
             self._batches.pop(request_id, None)
@@ -262,18 +271,18 @@ class BatchQueue:
         self._send_if_complete()
 
     def _log_progress(self, batch: _ActiveBatch) -> None:
-        (at, processed), now = batch.logged, time.monotonic()
-        if batch.processed != processed and now - at >= _LOG_INTERVAL:
+        (logged_at, processed), now = batch.logged, time.monotonic()
+        if batch.processed != processed and now - logged_at >= _LOG_INTERVAL:
             batch.logged = (now, batch.processed)
             reference, total = batch.entry.reference, len(batch.ids)
             log.info("%s: %s: %d of %d", self._name, reference, batch.processed, total)
 
     def _polled(self) -> list[_ActiveBatch]:
-        """The batches of which a caller of this run awaits or awaited a reply."""
+        """Return the batches that this run polls or has polled."""
         return list(dict.fromkeys(batch for batch in self._batches.values() if batch.task))
 
     async def _with_journal(self, method: Callable[..., T], *args: object) -> T:
-        """Call a method of the journal in a thread, one at a time."""
+        """Call a method of the journal in a thread, never two at the same time."""
         async with self._journal_lock:
             return await asyncio.to_thread(method, *args)
 
@@ -284,7 +293,7 @@ class BatchQueue:
         return task
 
     async def _stop_on_error(self, work: Coroutine[object, object, None]) -> None:
-        """Run `work`; an exception stops the queue, and the callers raise it."""
+        """Run `work`; an exception stops the queue, and `BatchedApi.process` raises it."""
         try:
             await work
         except Exception as error:
@@ -292,5 +301,5 @@ class BatchQueue:
 
 
 def _request_id(key: str, copy: int) -> str:
-    """The id of a request at the provider: the same key may be submitted more than once."""
+    """Return the id of a request at the provider; `copy` counts submissions of the same key."""
     return f"{key}-{copy}"

@@ -1,7 +1,7 @@
 """Hosted models through a provider's batch API: half the price, replies within a day.
 
-Requests are built and replies parsed by the same code as direct ones: the official client gets an
-httpx transport that puts each request into a `BatchQueue`.
+Requests are built, and replies parsed, by the same code as for direct requests: the official client
+has an httpx transport that puts each request into a `BatchQueue`.
 """
 
 from collections.abc import Sequence
@@ -25,16 +25,16 @@ from bakeoff.runtime import Emit, current_stop_token, outcome_of, task_group
 if TYPE_CHECKING:
     from any_llm import AnyLLM
 
-_MAX_PENDING = 25_000  # requests that wait for a reply at a time: each takes about 30 kB
-_KEY_HEADER = "X-Bakeoff-Key"  # read by the transport and not sent to the provider
+_MAX_PENDING = 25_000  # requests that wait for a reply; each takes about 30 kB of memory
+_KEY_HEADER = "X-Bakeoff-Key"  # for the transport; not sent to the provider
 _KEY_LENGTH = 48  # hexadecimal digits; Anthropic limits the id of a request to 64 characters
 
 
 class BatchedApi(Api):
-    """A model whose requests go through its provider's batch API. Base of one class per provider.
+    """Base of hosted models whose requests go through their provider's batch API.
 
-    All items have to come in one call: the worker is `batch_only`. The first request of a run is
-    sent directly, which reveals refused parameters, a wrong key or a wrong name within seconds.
+    The worker is `batch_only`: all items have to be in one call. The first request of a run is sent
+    directly, so that refused parameters and a wrong key or name are known within seconds.
     """
 
     traits = replace(Api.traits, batch_only=True)
@@ -53,32 +53,31 @@ class BatchedApi(Api):
         super().__init__(spec, context)
         if len(self._urls) > 1:
             raise ConfigError(f"{spec.name!r}: one server is asked in batches, not several")
-        own = self.Options.model_fields.keys() - Api.Options.model_fields.keys()
-        shared = {key: value for key, value in spec.options.items() if key not in own}
-        direct = Spec(name=spec.name, backend=spec.backend, target=spec.target, options=shared)
-        self._direct = Api(direct, context)
+        batch_options = self.Options.model_fields.keys() - Api.Options.model_fields.keys()
+        shared = {key: value for key, value in spec.options.items() if key not in batch_options}
+        self._direct = Api(spec.with_options(shared), context)
         self._unsupported = self._direct._unsupported
         self._for_judge = context.for_judge
         self._journal = BatchJournal(context.store, content_key(self.weights))
         self._queue: BatchQueue | None = None
-        self._probed = False  # a direct request of this or an earlier run was answered
-        self._unstored = False  # some outcomes are not in the store yet
+        self._probed = False  # whether this or an earlier run has sent a request
+        self._unstored = False  # whether an outcome may not be in the store yet
 
     @property
     def remote_done(self) -> int:
-        """The number of requests of running batches that the provider has processed."""
+        """Number of requests in running batches that the provider has processed."""
         return self._queue.processed if self._queue else 0
 
     async def prepare(self) -> None:
-        """Raise ConfigError if the key, the provider's package or the server is missing."""
+        """Check the key, the provider's package, and that a server listens; else ConfigError."""
         await self._direct.prepare()
 
     def on_committed(self) -> None:
-        """Note that all outcomes are in the store."""
+        """Record that all outcomes are in the store."""
         self._unstored = False
 
     async def close(self) -> None:
-        """Close all connections; mark the batches finished if all outcomes are in the store."""
+        """Close all connections; record finished batches if all outcomes are in the store."""
         queue, self._queue = self._queue, None
         if queue:
             await queue.close(stored=not self._unstored)
@@ -97,17 +96,17 @@ class BatchedApi(Api):
         return await super().connect()
 
     def client_options(self) -> dict[str, Any]:
-        """The options of the official client; its connection is the queue."""
+        """Return the options of the official client, whose transport is the queue."""
         assert self._queue is not None  # noqa: S101 - set by `connect`
         client = httpx.AsyncClient(transport=BatchTransport(self._queue))
         return super().client_options() | {"http_client": client}
 
     async def __call__(self, items: Sequence[Prompt], emit: Emit[Completion]) -> None:
-        """Emit every outcome when its batch has ended, or the batch of its second attempt."""
+        """Emit every outcome when its batch has ended."""
         self._unstored = True
         await self.open()
         queue, waiting = self._queue, list(enumerate(items))
-        assert queue is not None  # noqa: S101 - set by `opened`
+        assert queue is not None  # noqa: S101 - set by `connect`
         if not self._probed and not any(queue.was_sent(self._key(item)) for item in items):
             for index, item in waiting[:1]:
                 emit(index, await outcome_of(self._direct.process(item)))
@@ -137,7 +136,7 @@ class BatchedApi(Api):
             queue.remove_callers(callers)
 
     async def process(self, prompt: Prompt) -> Completion:
-        """Return the completion of a prompt; raise the error of the queue if it was stopped."""
+        """Return the completion of a prompt. Raises the error that stopped the queue, if any."""
         try:
             return await super().process(prompt)
         except WorkError:
@@ -148,7 +147,7 @@ class BatchedApi(Api):
             raise
 
     def request(self, prompt: Prompt) -> dict[str, Any]:
-        """Return the parameters of a direct request and, as a header, its key in the queue."""
+        """Return the parameters of a direct request, and its key in the queue as a header."""
         return super().request(prompt) | {"extra_headers": {_KEY_HEADER: self._key(prompt)}}
 
     def _key(self, prompt: Prompt) -> str:
@@ -160,18 +159,18 @@ class BatchedApi(Api):
         """Do not wait: `delay` applies to direct requests only."""
 
     def list_price(self, usage: Usage) -> float | None:
-        """Return US dollars by the public price lists of batches; None if the model is unlisted."""
+        """Return US dollars by the price lists for batches; None if the model is unlisted."""
         return listed_cost(self.spec.backend, self.spec.target, usage, "batch")
 
 
 class BatchTransport(httpx.AsyncBaseTransport):
-    """httpx transport that returns the replies of a `BatchQueue`."""
+    """httpx transport that puts requests into a `BatchQueue`."""
 
     def __init__(self, queue: BatchQueue) -> None:
         self._queue = queue
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the reply of the queue as an HTTP response."""
+        """Return the reply from the request's batch as an HTTP response."""
         reply = await self._queue.submit(request.headers[_KEY_HEADER], await request.aread())
         headers = {"content-type": "application/json", "x-should-retry": "false"}
         return httpx.Response(reply.status, headers=headers, content=reply.body)

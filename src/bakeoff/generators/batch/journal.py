@@ -1,6 +1,7 @@
-"""The journal of submitted batches, in the store, from which a killed run resumes them.
+"""The journal of submitted batches, which is in the store: a later run resumes them.
 
-A batch is recorded before it is submitted: one submitted without a record would be paid twice.
+A batch is recorded before it is submitted. Otherwise a killed run could lose one, and the next run
+would pay for it again.
 """
 
 import secrets
@@ -15,8 +16,8 @@ from bakeoff.storage import Store
 
 R = TypeVar("R", bound=Record)
 
-_RETENTION = 29 * 24 * 3600.0  # seconds that every provider keeps the results of a batch
-_BLOCK = 64  # entries that are read at once
+_RETENTION = 29 * 24 * 3600.0  # seconds for which every provider keeps the results of a batch
+_BLOCK_SIZE = 64  # entries that are read at once
 
 
 class Batch(Record):
@@ -35,7 +36,7 @@ class BatchSubmitted(Record):
 
 
 class BatchFinished(Record):
-    """Every result of a batch is stored, or none will ever come."""
+    """All results of a batch are stored, or there will be none."""
 
 
 @dataclass
@@ -50,8 +51,8 @@ class JournalEntry:
 class BatchJournal:
     """The batches of one model, numbered from 0.
 
-    `path` is the store's; with None nothing is recorded. `model` identifies the model. Every method
-    opens the store and may block on its lock: call it in a thread.
+    `path` is the store's; None: nothing is recorded. `model` is a key of the model. Every method
+    opens the store and may block on its lock, so call it in a thread; it may raise StoreError.
     """
 
     def __init__(self, path: Path | None, model: str) -> None:
@@ -60,7 +61,7 @@ class BatchJournal:
         self._next = 0
 
     def unfinished(self) -> list[JournalEntry]:
-        """Return the batches that earlier runs recorded and did not finish."""
+        """Return the batches of earlier runs that are not finished, unless older than 29 days."""
         if self._path is None:
             return []
         entries: list[JournalEntry] = []
@@ -68,12 +69,12 @@ class BatchJournal:
         with Store(self._path) as store:
             full = True
             while full:
-                block = range(self._next, self._next + _BLOCK)
+                block = range(self._next, self._next + _BLOCK_SIZE)
                 finished = self._records(store, block, BatchFinished)
                 rest = [number for number in block if number not in finished]
                 batches = self._records(store, rest, Batch)
                 submitted = self._records(store, rest, BatchSubmitted)
-                full = len(finished) + len(batches) == _BLOCK
+                full = len(finished) + len(batches) == _BLOCK_SIZE
                 self._next += len(finished) + len(batches)
                 entries += [
                     JournalEntry(
@@ -103,7 +104,7 @@ class BatchJournal:
         entry.reference = self._put(entry.number, BatchSubmitted(reference=reference)).reference
 
     def finish(self, entry: JournalEntry) -> None:
-        """Record that a batch needs no further attention."""
+        """Record that a batch need not be resumed."""
         self._put(entry.number, BatchFinished())
 
     def _put(self, number: int, record: R) -> R:

@@ -1,4 +1,4 @@
-"""OpenAI's batch API: a file of requests in, a file of replies and a file of errors out."""
+"""OpenAI's batch API: a file of requests is uploaded, files of replies and errors downloaded."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -60,7 +60,7 @@ class OpenAIBatches(BatchProvider):
         file = await self._client.files.create(
             file=(f"bakeoff-{batch.tag}.jsonl", lines, "application/jsonl"), purpose="batch"
         )
-        # A retry of the client after a lost reply would create a second batch.
+        # If the reply is lost, a retry by the client would create a second batch.
         created = await self._client.with_options(max_retries=0).batches.create(
             input_file_id=file.id,
             endpoint=_ENDPOINT,

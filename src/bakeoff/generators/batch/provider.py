@@ -1,4 +1,4 @@
-"""The interface of a provider's batch API, with retries."""
+"""The base class of providers' batch APIs, with retries."""
 
 import asyncio
 import json
@@ -24,17 +24,19 @@ T = TypeVar("T")
 CLOCK_SKEW = 3600.0  # seconds that the clocks of provider and client may differ
 
 _MAX_OUTAGE = 3600.0  # seconds that a provider may be unreachable
-_LISTING_DELAY = 30.0  # seconds until a provider lists a batch that it has just accepted
-_RECENT = 3600.0  # seconds after which a batch is certain to be listed
+# A provider lists a batch at most 30 seconds after it accepted it: lookups, and the seconds between
+# two. Their number is fixed, so that a suspended process does not give up after fewer.
+_LOOKUPS, _LOOKUP_PAUSE = 11, 3.0
+_RECENT = 3600.0  # age in seconds up to which a batch may not be listed yet
 _RETRIABLE = (408, 409, 425, 429)  # and every status from 500 on
-# Exceptions of these packages are failures of the connection or of the provider; some of them
-# escape the official clients unconverted while results are streamed.
+# Exceptions of these packages are failures of the connection or of the provider. The official
+# clients do not convert all of them while results are streamed.
 _CLIENT_PACKAGES = ("openai", "anthropic", "httpx", "httpx2", "aiohttp")
 _ENVELOPE = 200  # bytes around the body of a request; neither provider needs more
 
 
 class BatchReply(NamedTuple):
-    """The reply to one request of a batch."""
+    """The reply to one request in a batch."""
 
     status: int  # the HTTP status that a direct request would have had
     body: bytes  # JSON
@@ -53,9 +55,9 @@ class BatchStatus(NamedTuple):
 class BatchProvider(ABC):
     """The batch API of one provider, called through its official client.
 
-    The public methods retry for an hour while the provider is busy or unreachable, pausing `poll`
-    seconds between two attempts. They raise ConfigError after that, or if the provider rejects the
-    call. Subclasses implement the private methods with one attempt each.
+    The public methods retry for an hour if the provider is busy or unreachable, every `poll`
+    seconds. They raise ConfigError after that, or if the provider rejects the call. The private
+    methods, which subclasses implement, try once.
     """
 
     sdk: ClassVar[str]  # the provider's name in any-llm
@@ -69,11 +71,11 @@ class BatchProvider(ABC):
 
     @abstractmethod
     async def _create(self, batch: Batch, bodies: Mapping[str, bytes]) -> str:
-        """Submit requests by id; return the provider's id of the batch."""
+        """Submit requests, by their ids; return the provider's id of the batch."""
 
     @abstractmethod
     async def _find(self, batch: Batch) -> str | None:
-        """Return the provider's id of a batch that may have been submitted; None without one."""
+        """Return the provider's id of a batch; None if it was not submitted."""
 
     @abstractmethod
     async def _status(self, reference: str) -> BatchStatus:
@@ -84,9 +86,9 @@ class BatchProvider(ABC):
         """Yield request id and reply of every request of an ended batch, in any order."""
 
     async def create(self, batch: Batch, bodies: Mapping[str, bytes]) -> str:
-        """Submit `bodies`, by request id; return the provider's id of the batch.
+        """Submit `bodies` by request id; return the provider's id of the batch.
 
-        After a lost connection the batch is looked for first, so that it is never created twice.
+        After a lost connection the batch may exist: it is searched for before another attempt.
         """
         attempted = False
 
@@ -100,14 +102,14 @@ class BatchProvider(ABC):
         return await self._retry(attempt)
 
     async def find(self, batch: Batch) -> str | None:
-        """Return the provider's id of a batch that may have been submitted; None without one."""
+        """Return the provider's id of a batch; None if it was not submitted."""
         recent = time.time() - batch.created_at < _RECENT
-        until = time.monotonic() + (min(_LISTING_DELAY, 10 * self.poll) if recent else 0)
-        while True:
-            reference = await self._retry(lambda: self._find(batch))
-            if reference or time.monotonic() >= until:
+        for remaining in reversed(range(_LOOKUPS if recent else 1)):
+            if reference := await self._retry(lambda: self._find(batch)):
                 return reference
-            await asyncio.sleep(min(_LISTING_DELAY / 10, self.poll))
+            if remaining:
+                await asyncio.sleep(min(_LOOKUP_PAUSE, self.poll))
+        return None
 
     async def status(self, reference: str) -> BatchStatus:
         """Return the state of a batch."""
@@ -118,7 +120,7 @@ class BatchProvider(ABC):
     ) -> None:
         """Call `receive(request id, reply)` for every result of a batch.
 
-        After a lost connection, all results are read again: `receive` may get one twice.
+        After a lost connection all results are read again: `receive` may get a result twice.
         """
 
         async def attempt() -> None:
@@ -160,9 +162,9 @@ class BatchProvider(ABC):
 
 
 def failed_reply(code: str, message: str) -> BatchReply:
-    """Return the reply to a request that its batch did not process; `code` begins with `batch_`.
+    """Return a reply for a request that its batch did not process; `code` begins with `batch_`.
 
-    The status is 504 and the body fits the error format of both providers.
+    The status is 504. The body has the error format of both providers.
     """
     error = {"type": code, "code": code, "message": message}
     return BatchReply(504, json.dumps({"type": "error", "error": error}).encode())
@@ -171,9 +173,9 @@ def failed_reply(code: str, message: str) -> BatchReply:
 def chunks(
     bodies: Mapping[str, bytes], max_requests: int, max_bytes: int
 ) -> Iterator[dict[str, bytes]]:
-    """Split requests, in order, into parts of at most `max_requests` and `max_bytes`.
+    """Yield the requests, in order, in chunks of at most `max_requests` and `max_bytes`.
 
-    A single request that is larger than `max_bytes` is a part of its own.
+    A request that is larger than `max_bytes` is a chunk by itself.
     """
     chunk: dict[str, bytes] = {}
     size = 0
@@ -189,6 +191,6 @@ def chunks(
 
 
 def _is_provider_failure(error: Exception) -> bool:
-    """Whether the provider or the connection failed, or a result could not be parsed."""
+    """Return whether the provider or the connection failed, or a result could not be parsed."""
     package = type(error).__module__.partition(".")[0]
     return package in _CLIENT_PACKAGES or isinstance(error, ValidationError | json.JSONDecodeError)

@@ -1,6 +1,6 @@
 """Locates a model and its adapter, and lists the files that each is loaded from.
 
-Reads configs and weight indexes, never weights.
+Reads configs and weight indexes, but no weights.
 """
 
 import json
@@ -27,9 +27,9 @@ class ModelSource(NamedTuple):
 
 
 def locate(target: str, revision: str | None = None) -> Location:
-    """The location of a target: an existing directory, or else a hub id. Needs no network.
+    """Return the location of a target: an existing directory, or else a hub id. Needs no network.
 
-    ConfigError for a file, and for a path that does not exist.
+    Raises ConfigError for a file, and for a path that does not exist.
     """
     path = Path(target).expanduser()
     if path.is_dir():
@@ -46,9 +46,10 @@ def locate(target: str, revision: str | None = None) -> Location:
 def locate_model(
     target: str, *, adapter: str | None, revision: str | None, gguf_file: str | None
 ) -> ModelSource:
-    """The model and the adapter of a target; the config of an adapter names its base model.
+    """Return the locations of a target's model and adapter.
 
-    ConfigError where the options contradict each other or a location does not exist.
+    If the target is an adapter, the model is its base model. Raises ConfigError if the options
+    contradict each other or a location does not exist.
     """
     location = locate(target, revision)
     source = ModelSource(location, locate(adapter) if adapter else None)
@@ -65,7 +66,10 @@ def locate_model(
 def model_files(
     location: Location, *, gguf_file: str | None = None, pickled: bool = False
 ) -> list[str]:
-    """The files that a model is loaded from. ConfigError where one is missing or refused."""
+    """Return the names of the files of a model. Raises ConfigError if one is missing.
+
+    Raises ConfigError also for pickled weights, unless `pickled`.
+    """
     if gguf_file:
         if gguf_file not in location.names:
             others = ", ".join(sorted(n for n in location.names if n.endswith(".gguf"))) or "none"
@@ -82,7 +86,7 @@ def model_files(
 
 
 def adapter_files(location: Location, *, pickled: bool = False) -> list[str]:
-    """The files that an adapter is loaded from. ConfigError where one is missing or refused."""
+    """Return the names of the files of an adapter. Raises ConfigError like `model_files`."""
     if ADAPTER_CONFIG not in location.names:
         raise ConfigError(f"{str(location)!r} has no {ADAPTER_CONFIG}: it is no adapter")
     return [
@@ -92,16 +96,16 @@ def adapter_files(location: Location, *, pickled: bool = False) -> list[str]:
 
 
 def is_adapter(location: Location) -> bool:
-    """Whether the files are those of an adapter, without a full model beside it."""
+    """Return whether the files are those of an adapter, without a full model beside it."""
     full = {"model.safetensors", "model.safetensors.index.json"}
     full |= {"pytorch_model.bin", "pytorch_model.bin.index.json"}
     return ADAPTER_CONFIG in location.names and not full & location.names
 
 
 def locate_base(location: Location, revision: str | None) -> Location:
-    """The base model of an adapter, at `revision`, or else at the one that the adapter names.
+    """Return the base model of an adapter, at `revision`, or else at the one in its config.
 
-    ConfigError where its config is unreadable, or names no base model that exists.
+    Raises ConfigError if the config is unreadable, or its base model does not exist.
     """
     try:
         folder = location.fetch([ADAPTER_CONFIG])
@@ -126,12 +130,12 @@ def locate_base(location: Location, revision: str | None) -> Location:
 
 
 def has_tokenizer(location: Location) -> bool:
-    """Whether a tokenizer is among the files."""
+    """Return whether a tokenizer is among the files."""
     return any(_TOKENIZER_FILE.fullmatch(name) for name in location.names)
 
 
 def _weight_files(location: Location, stems: tuple[str, str], pickled: bool) -> list[str]:
-    """One file, or an index and its shards. Safetensors come before pickles."""
+    """Return one file, or an index and its shards; safetensors if there are any, else pickles."""
     safe, pickle = f"{stems[0]}.safetensors", f"{stems[1]}.bin"
     for name in (safe, pickle):
         index = f"{name}.index.json"

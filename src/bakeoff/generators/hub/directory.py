@@ -15,7 +15,7 @@ _CONFIG_FILE = re.compile(
     r"[^/]+\.(json|jinja|txt|model|tiktoken|bpe|py)|additional_chat_templates/.+"
 )
 _WEIGHT_FILE = re.compile(r"[^/]+\.(safetensors|bin)")
-_TRAINING_FILE = re.compile(  # left over from training: no completion depends on it
+_TRAINING_FILE = re.compile(  # output of training, which no completion depends on
     r"(trainer_state|\w+_results|requirements)\.(json|txt)"
     r"|(training_args|optimizer\w*|scheduler)\.(bin|safetensors)"
 )
@@ -34,16 +34,16 @@ class Directory:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The files that a model may be loaded from, relative to the directory."""
+        """Names of the files that a model may be loaded from, relative to the directory."""
         paths = [*self.path.glob("*"), *self.path.glob("additional_chat_templates/*.jinja")]
         return frozenset(f.relative_to(self.path).as_posix() for f in paths if f.is_file())
 
     def identity(self, gguf_file: str | None = None) -> JsonValue:
-        """A fingerprint of the files' names, sizes and contents, independent of the directory.
+        """Return a fingerprint of the files' names, sizes and contents, as JSON.
 
-        64 blocks of 64 kB represent a file of more than 1 MB, evenly spaced from its first byte to
-        its last. Training changes all weights, so that distinguishes checkpoints; an edit of single
-        weights between the blocks goes unnoticed. ConfigError where a file cannot be read.
+        Of a file of more than 1 MB, 64 blocks of 64 kB are hashed, evenly spaced from its first
+        byte to its last. That distinguishes checkpoints, as training changes all weights; a changed
+        weight between the blocks is not detected. Raises ConfigError if a file cannot be read.
         """
         weights = {gguf_file} if gguf_file else set(filter(_is_weight_file, self.names))
         digest = hashlib.sha256()
@@ -57,13 +57,13 @@ class Directory:
         return {"files": f"f1:{digest.hexdigest()}"}
 
     def fetch(self, names: Iterable[str]) -> Path:
-        """The directory itself: nothing has to be downloaded."""
+        """Return the directory; nothing is downloaded."""
         del names
         return self.path
 
 
 def config_files(names: Iterable[str]) -> list[str]:
-    """The names of files that a model needs beside its weights: configs, tokenizer, code."""
+    """Return the names of files that a model needs beside its weights: configs, tokenizer, code."""
     return sorted(n for n in names if _CONFIG_FILE.fullmatch(n) and not _TRAINING_FILE.fullmatch(n))
 
 
@@ -72,7 +72,7 @@ def _is_weight_file(name: str) -> bool:
 
 
 def _sampled_blocks(path: Path) -> Iterator[bytes]:
-    """The bytes of a file that its fingerprint covers."""
+    """Yield the parts of a file that its fingerprint covers."""
     size = path.stat().st_size
     with path.open("rb") as file:
         if size <= _WHOLE_BYTES:

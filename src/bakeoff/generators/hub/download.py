@@ -1,7 +1,7 @@
 """A model's files in a hub repository, at one commit.
 
-The hub is asked once per repository, with a short timeout; without an answer the local cache is
-used.
+The hub is queried once per repository, with a short timeout; if it does not answer, the local cache
+is used.
 """
 
 import json
@@ -26,16 +26,16 @@ _TIMEOUT = 5.0  # seconds to connect to the hub, and again for its reply
 _CONFIGS = ("config.json", "adapter_config.json")  # a cached repository has at least one of them
 
 
-class _Resolved(NamedTuple):
+class _RepoState(NamedTuple):
     commit: "ResolvedRevision"
     files: frozenset[str]
-    online: bool  # whether the hub answered, and not the cache
+    online: bool  # False: from the cache, as the hub did not answer
 
 
 class HubRepo:
-    """A model's files in a hub repository, at the commit of its revision on first use.
+    """A model's files in a hub repository, at the commit that its revision has on first use.
 
-    Every member raises ConfigError where the repository cannot be reached, or does not exist.
+    Every member raises ConfigError if the repository cannot be reached or does not exist.
     """
 
     def __init__(self, repo: str, revision: str | None) -> None:
@@ -47,22 +47,22 @@ class HubRepo:
 
     @property
     def names(self) -> frozenset[str]:
-        """The repository's files; without the hub, those in the cache."""
-        return self._resolved.files
+        """Names of the repository's files; of those in the cache if the hub does not answer."""
+        return self._state.files
 
     def identity(self, gguf_file: str | None = None) -> JsonValue:
-        """The repository and its commit."""
+        """Return the repository and its commit, as JSON."""
         del gguf_file
-        return {"repo": self.repo, "commit": self._resolved.commit.resolved}
+        return {"repo": self.repo, "commit": self._state.commit.resolved}
 
     def fetch(self, names: Iterable[str]) -> Path:
-        """The folder in the local cache with at least these files, downloaded where missing."""
-        commit, _, online = self._resolved
+        """Return the folder in the local cache with these files; download missing ones."""
+        commit, _, online = self._state
         log.info("fetching %s at %s", self.repo, commit.resolved)
         return self._snapshot(commit, names, offline=not online)
 
     @cached_property
-    def _resolved(self) -> _Resolved:
+    def _state(self) -> _RepoState:
         try:
             from huggingface_hub import HfApi
         except ImportError:
@@ -70,7 +70,7 @@ class HubRepo:
 
         api = HfApi()
         with _as_config_error(self.repo, self.revision):
-            # Only model_info takes a timeout; resolve_revision caches the commit for offline runs.
+            # Only model_info has a timeout; resolve_revision caches the commit for offline runs.
             try:
                 info = api.model_info(self.repo, revision=self.revision, timeout=_TIMEOUT)
             except Exception as error:
@@ -80,10 +80,10 @@ class HubRepo:
                     self.repo, revision=self.revision, local_files_only=True
                 )
                 folder = self._snapshot(commit, _CONFIGS, offline=True)
-                return _Resolved(commit, Directory(folder).names, online=False)
+                return _RepoState(commit, Directory(folder).names, online=False)
             commit = api.resolve_revision(self.repo, revision=self.revision)
         files = frozenset(file.rfilename for file in info.siblings or ())
-        return _Resolved(commit, files, online=True)
+        return _RepoState(commit, files, online=True)
 
     def _snapshot(self, commit: "ResolvedRevision", names: Iterable[str], *, offline: bool) -> Path:
         from huggingface_hub import snapshot_download
@@ -105,7 +105,7 @@ class HubRepo:
 
 
 def _unreachable(error: Exception) -> bool:
-    """Whether the hub did not answer. Invalid JSON is the page of a proxy, and no answer either."""
+    """Return whether the hub did not answer; invalid JSON is the page of a proxy."""
     from httpx import TransportError
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
@@ -147,5 +147,5 @@ def _as_config_error(repo: str, revision: str | None) -> Iterator[None]:
 
 
 def describe_error(error: Exception) -> str:
-    """The class and the message of an error, on one line of at most 300 characters."""
+    """Return the class and the message of an error, on one line of at most 300 characters."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

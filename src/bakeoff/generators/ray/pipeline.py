@@ -17,10 +17,10 @@ from bakeoff.generators.ray.replica import COLUMN, Replica
 
 _POLL_SECONDS = 0.2
 _SHUTDOWN_SECONDS = 30.0  # for a cancelled pipeline to release its replicas
-_STALL_SECONDS = 600.0  # without a reply, after a node was lost
+_STALL_SECONDS = 600.0  # without a reply, after which a pipeline with a lost node has stalled
 
 _context_lock = threading.Lock()  # Ray Data has one context for all threads
-_cancelled: set[str] = set()  # names of the pipelines to end
+_cancelled: set[str] = set()  # names of the cancelled pipelines
 
 
 class ReplicaPool(NamedTuple):
@@ -31,8 +31,9 @@ class ReplicaPool(NamedTuple):
     cpus: float
     gpus: float
     concurrent_blocks: int
+    """Blocks that a replica processes at the same time, at most."""
     max_retries: int
-    """Of a block whose replica died."""
+    """Retries of a block whose replica died."""
 
 
 class _Job(NamedTuple):
@@ -43,7 +44,7 @@ class _Job(NamedTuple):
 
 
 class CancelledPipelineError(Exception):
-    """Ends a pipeline from inside: Ray offers no other way while it waits for a reply."""
+    """Raised within a pipeline to end it, as Ray has no other way while it waits for a reply."""
 
 
 class StalledError(Exception):
@@ -51,7 +52,7 @@ class StalledError(Exception):
 
 
 class CancelCallback:
-    """Execution callback of Ray Data: ends the pipeline `name` once it is cancelled."""
+    """Execution callback of Ray Data that ends the pipeline `name` if it is cancelled."""
 
     name = ""
 
@@ -59,7 +60,7 @@ class CancelCallback:
         """Do nothing."""
 
     def on_execution_step(self, executor: object) -> None:
-        """Raise CancelledPipelineError for a cancelled pipeline, which releases its replicas."""
+        """Raise CancelledPipelineError if the pipeline is cancelled; Ray releases its replicas."""
         del executor
         if self.name in _cancelled:
             raise CancelledPipelineError
@@ -74,10 +75,10 @@ class CancelCallback:
 def stream_replies(
     blocks: Sequence[str], replica_config: str, pool: ReplicaPool, is_wanted: Callable[[], bool]
 ) -> Iterator[str]:
-    """Yield the replicas' replies in the order of completion, until `is_wanted()` is false.
+    """Yield the replies of the replicas as they arrive, until `is_wanted()` returns False.
 
-    StalledError where the remaining blocks wait for a lost node. A thread waits for Ray, since a
-    reply may take minutes and a stop must take effect at once.
+    Raises StalledError if the remaining blocks wait for a lost node, and any exception of the
+    pipeline. A thread waits for Ray: a reply may take minutes, and a stop has to be immediate.
     """
     results: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
     job = _Job(blocks, replica_config, pool, uuid4().hex)
@@ -108,8 +109,8 @@ def stream_replies(
 class StallDetector:
     """Detects that the remaining blocks wait for a lost node.
 
-    A block stays with its replica. Where no other node has room for that replica, Ray waits until
-    one joins; the driver had better send the prompts to the replicas that are left.
+    A block stays assigned to its replica. If no other node has the resources for that replica, Ray
+    waits until one joins. It is faster to send the prompts to the remaining replicas again.
     """
 
     def __init__(self) -> None:
@@ -121,7 +122,7 @@ class StallDetector:
         self._last_reply = time.monotonic()
 
     def check(self) -> None:
-        """StalledError where a node is lost and no reply came for `_STALL_SECONDS`."""
+        """Raise StalledError if a node is lost and no reply has arrived for `_STALL_SECONDS`."""
         if time.monotonic() - self._last_reply < _STALL_SECONDS:
             return
         if lost := self._nodes - ray_session.alive_nodes():
@@ -129,7 +130,7 @@ class StallDetector:
 
 
 def _read(job: _Job, results: "queue.SimpleQueue[str | BaseException | None]") -> None:
-    """Put the replies into a queue, then None, or the exception that ended the pipeline."""
+    """Put the replies into a queue, and at last None or the exception of the pipeline."""
     try:
         for batch in _run(job):
             for reply in batch[COLUMN]:
@@ -144,7 +145,7 @@ def _run(job: _Job) -> Iterator[dict[str, Any]]:
     from ray.data import ActorPoolStrategy, DataContext, from_items
     from ray.util.annotations import RayDeprecationWarning
 
-    # `max_task_retries` has no other parameter yet, and this one warns.
+    # `max_task_retries` has no other parameter yet, and this one causes a warning.
     warnings.filterwarnings(
         "ignore", message="`ray_remote_args` is deprecated", category=RayDeprecationWarning
     )
@@ -156,7 +157,7 @@ def _run(job: _Job) -> Iterator[dict[str, Any]]:
     callback = type("CancelCallback", (CancelCallback,), {"name": name})
     context.custom_execution_callback_classes = [callback]
     with _context_lock, DataContext.current(context):
-        # One row per block: Ray neither splits a row, nor retries a part of it.
+        # One row per block, as Ray does not split rows.
         source = from_items([{COLUMN: block} for block in blocks], override_num_blocks=len(blocks))
         done = source.map_batches(
             Replica,
@@ -173,5 +174,5 @@ def _run(job: _Job) -> Iterator[dict[str, Any]]:
             num_gpus=pool.gpus,
             max_task_retries=pool.max_retries,
         )
-    # With prefetching, the last reply would be held back until there is another one.
+    # With prefetching, a reply would be yielded only after the next one has arrived.
     yield from done.iter_batches(batch_size=None, prefetch_batches=0)

@@ -25,27 +25,27 @@ from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import content_key
 from bakeoff.runtime import Generator
 
-COLUMN = "block"  # of Ray Data's rows: each has one block of prompts
+COLUMN = "block"  # of Ray Data's rows, each of which has one block of prompts
 
 
 def replica_config(spec: Spec, context: RunContext, identity: JsonValue) -> dict[str, JsonValue]:
-    """The configuration that a replica opens its generator with, as plain JSON."""
+    """Return the configuration of a replica, as plain JSON."""
     return {
         "version": version("bakeoff"),
         "spec": spec.model_dump(mode="json"),
         "sampling": context.sampling.model_dump(mode="json"),
-        "lanes": context.max_concurrency,
-        "judging": context.for_judge,
+        "max_concurrency": context.max_concurrency,
+        "for_judge": context.for_judge,
         "identity": content_key(identity),
         "folder": str(Path.cwd()),
     }
 
 
 class Replica:
-    """A callable class for `map_batches`: takes blocks of prompts, and replies with outcomes.
+    """Callable class for `map_batches` that replies to blocks of prompts with their outcomes.
 
-    It loads the model at its first block, and works on all blocks that it has at once. Exceptions
-    are part of the reply, for the driver to raise: Ray would log them and retry.
+    It loads the model for the first block, and processes its blocks concurrently. An exception is
+    sent as a reply, and the driver raises it: Ray would log it and retry.
     """
 
     def __init__(self, config: str) -> None:
@@ -53,12 +53,12 @@ class Replica:
         self._opening: asyncio.Task[Generator] | None = None
 
     async def __call__(self, batch: Mapping[str, Sequence[Any]]) -> AsyncIterator[dict[str, Any]]:
-        """A reply per block. Concurrent calls share the generator."""
+        """Yield a reply per block. Concurrent calls share the generator."""
         yield {COLUMN: [await self._reply(str(block)) for block in batch[COLUMN]]}
 
     async def _reply(self, block: str) -> str:
         try:
-            generator = await self._opened()
+            generator = await self._get_generator()
             items = decode_block(block)
             outcomes: list[tuple[int, Outcome]] = []
 
@@ -70,8 +70,8 @@ class Replica:
         except Exception as error:
             return encode_failure(error, platform.node(), traceback.format_exc())
 
-    async def _opened(self) -> Generator:
-        """The prepared generator. Concurrent calls wait for the same one."""
+    async def _get_generator(self) -> Generator:
+        """Return the prepared generator, the same one for concurrent calls."""
         if self._opening is None:
             self._opening = asyncio.create_task(self._open())
         return await asyncio.shield(self._opening)
@@ -83,14 +83,14 @@ class Replica:
                 f"the driver has bakeoff {config['version']}, and a node of the cluster "
                 f"{version('bakeoff')}: install the same everywhere"
             )
-        with suppress(OSError):  # relative paths are the driver's, if this node has its folder
+        with suppress(OSError):  # for relative paths in the spec, if this node has the folder
             os.chdir(config["folder"])
         spec = Spec.model_validate(config["spec"])
         sampling = Sampling.model_validate(config["sampling"])
-        context = RunContext(sampling, config["lanes"], for_judge=config["judging"])
+        context = RunContext(sampling, config["max_concurrency"], for_judge=config["for_judge"])
         generator = open_generator(spec, context)
         await generator.prepare()
-        # The driver stores the completions under its own generator's identity.
+        # The driver stores the completions under the identity of its own generator.
         if content_key(generator.identity) != config["identity"]:
             raise ConfigError(
                 f"{spec.name!r} is not the model that it is at the driver: are its files the same?"

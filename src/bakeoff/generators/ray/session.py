@@ -1,7 +1,7 @@
-"""The Ray session of this process, shared by all generators: the first one joins or starts it.
+"""The Ray session of this process, which all generators share.
 
-The last one to leave ends it. A session or cluster that other code has opened is used, but never
-stopped.
+The first generator joins or starts a cluster, the last one ends the session. A session or cluster
+that other code has opened is used, but never stopped.
 """
 
 import importlib
@@ -19,7 +19,7 @@ from bakeoff.errors import ConfigError, one_line
 
 _CONNECT_TIMEOUT = 10.0  # seconds
 _LOG_LEVEL_VARIABLE = "RAY_BACKEND_LOG_LEVEL"
-# Read when Ray is imported: without it, reports of nodes about dead replicas go to stdout.
+# Read when Ray is imported. Without it, messages of nodes about dead replicas go to stdout.
 _SKIP_REGEX_VARIABLE = "RAY_DEDUP_LOGS_SKIP_REGEX"
 
 _lock = threading.Lock()
@@ -29,14 +29,14 @@ _owns_cluster = False  # whether the cluster was started here, too
 
 
 def cluster_address(requested: str | None) -> str | None:
-    """The address of the cluster to join, by default RAY_ADDRESS; None: start one."""
+    """Return the address of the cluster to join, by default RAY_ADDRESS; None: start one."""
     return requested or os.environ.get("RAY_ADDRESS") or None
 
 
 def join(user: Hashable, requested: str | None) -> None:
     """Add a user of the session, and open it for the first one.
 
-    ConfigError where no cluster answers at the requested address.
+    Raises ConfigError if no cluster answers at the requested address.
     """
     global _owns_session, _owns_cluster
     with _lock:
@@ -65,26 +65,26 @@ def leave(user: Hashable) -> None:
 
 
 def owns_cluster() -> bool:
-    """Whether the cluster was started by this module, on this machine."""
+    """Return whether this module has started the cluster, on this machine."""
     return _owns_cluster
 
 
 def gpu_count() -> float:
-    """The number of GPUs in the cluster now."""
+    """Return the present number of GPUs in the cluster."""
     import ray
 
     return float(ray.cluster_resources().get("GPU", 0.0))
 
 
 def alive_nodes() -> set[str]:
-    """Ids of the cluster's nodes that are alive."""
+    """Return the ids of the cluster's nodes that are alive."""
     import ray
 
     return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
 
 
 def fits_on_a_node(cpus: float, gpus: float) -> bool:
-    """Whether at least one node has this many CPUs and GPUs in total."""
+    """Return whether any node has this many CPUs and GPUs in total, used ones included."""
     import ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -92,9 +92,9 @@ def fits_on_a_node(cpus: float, gpus: float) -> bool:
 
 
 class RayThread:
-    """A thread that lives as long as the process, for connecting and disconnecting.
+    """A thread for connecting and disconnecting, which lives as long as the process.
 
-    Ray hangs in its next call when the thread that connected has ended.
+    Once the thread that connected has ended, the next call of Ray hangs.
     """
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ class RayThread:
         self._thread: threading.Thread | None = None
 
     def run(self, task: Callable[[], object]) -> None:
-        """Run a function on the thread and wait for it; raises what it raises."""
+        """Run a function on the thread and wait for it; raise its exception."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._loop, name="bakeoff-ray", daemon=True)
             self._thread.start()
@@ -135,20 +135,20 @@ def _connect(address: str | None) -> None:
         with _stderr_without(_LOG_LEVEL_VARIABLE):
             if address is None:
                 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # no telemetry
-                # Ray listens on all interfaces. In the environment, the token is in no file.
+                # Ray listens on all interfaces. It would write a token of its own to a file.
                 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
                 ray.init("local", include_dashboard=False, **quiet)
             else:
                 _check_reachable(address)
                 ray.init(address, **quiet)
-    except Exception as error:  # Ray raises whatever its connection raised
+    except Exception as error:  # Ray does not convert the errors of its connection
         if address is None:
             raise
         raise ConfigError(
             f"no Ray cluster at {address!r} ({one_line(error)}): start one with `ray start "
             "--head`, or leave out --ray and RAY_ADDRESS"
         ) from None
-    importlib.import_module("ray.data")  # adds its log handlers, one of which is a file
+    importlib.import_module("ray.data")  # adds its log handlers, one of which writes a file
     log = logging.getLogger("ray.data")
     for handler in list(log.handlers):
         if isinstance(handler, logging.StreamHandler):
@@ -156,7 +156,7 @@ def _connect(address: str | None) -> None:
 
 
 def _check_reachable(address: str) -> None:
-    """OSError where no process listens at the address: Ray would retry for minutes."""
+    """Raise OSError if no process listens at the address, as Ray would retry for minutes."""
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit() and "/" not in host:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT).close()
@@ -164,9 +164,9 @@ def _check_reachable(address: str) -> None:
 
 @contextmanager
 def _stderr_without(text: str) -> Iterator[None]:
-    """Hold back the body's output on stderr, and write it afterwards without lines with `text`.
+    """Write the body's output on stderr after the body, without the lines that contain `text`.
 
-    The C++ part of Ray prints a line about the log level of the environment variable.
+    The C++ part of Ray prints a line about the log level in the environment variable.
     """
     with tempfile.TemporaryFile() as captured:
         stderr = os.dup(2)

@@ -1,4 +1,4 @@
-"""How many tokens of how many rows fit into a device's memory, and recovery when they did not."""
+"""The rows and tokens that fit into a device's memory, and recovery if they did not."""
 
 import gc
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from bakeoff.generators.transformers.tokenization import EncodedPrompt
 if TYPE_CHECKING:
     import torch
 
-_CACHE_FRACTION = 0.6  # of the memory free after loading; the rest is for activations
-_MAX_ROWS = {"cpu": 64}  # more gain nothing there, and delay the first completion
+_CACHE_FRACTION = 0.6  # of the memory that is free after loading; the rest is for activations
+_MAX_ROWS = {"cpu": 64}  # more do not increase the throughput, and delay the first completion
 _MAX_ROWS_ELSEWHERE = 256
 # Messages of CUDA and MPS, of torch on a CPU, of the operating system (mapped files), and of C++.
 _OOM_TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
@@ -22,26 +22,28 @@ _OOM_TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory"
 
 @dataclass
 class BatchBudget:
-    """Limits of one batch: rows, and tokens with the padding between them."""
+    """Limits of one batch."""
 
     tokens: int
+    """Tokens of all rows, with padding."""
     rows: int
 
     def fits(self, rows: int, width: int) -> bool:
-        """Whether `rows` rows of up to `width` tokens fit. A single row always does."""
+        """Return whether `rows` rows of up to `width` tokens fit. A single row always does."""
         return rows <= 1 or (rows <= self.rows and rows * width <= self.tokens)
 
     def halve(self, rows: int, width: int) -> int:
-        """Lower the limit to half of a batch that ran out of memory, and return half its rows."""
+        """Reduce `tokens` to half of a batch that ran out of memory; return half of its rows."""
         half = (rows + 1) // 2
         self.tokens = min(self.tokens, half * width)
         return half
 
 
 def batch_budget(loaded: LoadedModel, max_rows: int | None, *, scoring: bool) -> BatchBudget:
-    """The budget of a device's free memory, for the KV cache and, when scoring, the logits.
+    """Return the budget for the free memory of the model's device.
 
-    `max_rows` limits the rows; None limits them to as many as are of use on the device.
+    The memory is used by the KV cache and, when scoring, the logits. `max_rows` limits the rows;
+    None: the largest number that increases the throughput of the device.
     """
     device = loaded.model.device
     per_token = _bytes_per_token(loaded.model, scoring=scoring)
@@ -51,13 +53,13 @@ def batch_budget(loaded: LoadedModel, max_rows: int | None, *, scoring: bool) ->
 
 
 def leaves_room(loaded: LoadedModel) -> bool:
-    """Whether two more models of this size fit into the memory that a budget does not use."""
+    """Return whether two more models of this size fit into the memory beside the budget's."""
     size: int = loaded.model.get_memory_footprint()
     return size <= (1 - _CACHE_FRACTION) / 3 * _free_bytes(loaded.model.device)
 
 
 def group_rows(rows: Sequence[EncodedPrompt], budget: BatchBudget) -> list[list[int]]:
-    """Indices of the rows in batches that fit the budget, the longest rows first."""
+    """Return the indices of the rows in groups that fit the budget, the longest rows first."""
     groups: list[list[int]] = []
     for index in sorted(range(len(rows)), key=lambda index: -len(rows[index].tokens)):
         width = len(rows[groups[-1][0]].tokens) if groups else 0
@@ -69,9 +71,9 @@ def group_rows(rows: Sequence[EncodedPrompt], budget: BatchBudget) -> list[list[
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error means that the device's memory was exhausted.
+    """Return whether an error means that the device is out of memory.
 
-    Only CUDA has a class for it; other devices are recognized by their messages.
+    Only CUDA has a class for it; the errors of other devices are recognized by their messages.
     """
     import torch
 
@@ -82,12 +84,12 @@ def is_out_of_memory(error: BaseException | None) -> bool:
 
 
 def row_too_large(width: int) -> BackendError:
-    """The error of a row that does not fit even alone."""
+    """Return the error of a row that does not fit into memory alone."""
     return BackendError(f"out of memory at up to {width} tokens, alone in its batch")
 
 
 def free_device_memory() -> None:
-    """Collect garbage, and return the cached memory of torch to the device."""
+    """Collect garbage, and release torch's cached memory to the device."""
     import torch
 
     gc.collect()
@@ -107,7 +109,10 @@ def _free_bytes(device: "torch.device") -> int:
 
 
 def _bytes_per_token(model: Any, *, scoring: bool) -> int:
-    """Bytes of keys and values over all layers; an estimate for other kinds of cache."""
+    """Return the bytes of keys and values over all layers, an estimate for other kinds of cache.
+
+    When scoring, also those of the logits.
+    """
     config = model.config.get_text_config()
     heads = config.num_attention_heads
     item_bytes: int = model.dtype.itemsize

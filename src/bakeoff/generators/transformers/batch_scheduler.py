@@ -1,4 +1,4 @@
-"""Continuous batching: keeps a generation loop filled with the longest waiting prompts that fit."""
+"""Continuous batching: adds waiting prompts to a running batch, the longest that fit first."""
 
 import logging
 from collections.abc import Callable
@@ -15,11 +15,14 @@ from bakeoff.runtime.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
 
-_REFILL_SHARE = 8  # refill when one of this many sequences has finished: each stop has a cost
+_REFILL_SHARE = 8  # refill when 1/8 as many can join as are running: each stop has a cost
 
 
 class BatchScheduler:
-    """Generates completions for the prompts of a queue. `encode` tokenizes one of them."""
+    """Generates completions for the prompts of a queue.
+
+    `encode` tokenizes a prompt and may raise BackendError, which is its outcome then.
+    """
 
     def __init__(
         self,
@@ -33,10 +36,10 @@ class BatchScheduler:
         self._encode = encode
         self._name = name  # of the model, for the log
         self._waiting: list[RunningSequence] = []
-        self._full = False  # whether memory has no room for all that wait
+        self._full = False  # whether some waiting sequences did not fit into memory
 
     def work(self, queue: WorkQueue[Prompt, Completion]) -> None:
-        """Run until the queue is empty. When memory runs out, continue with half the batch."""
+        """Run until the queue is empty. If memory runs out, continue with half of the batch."""
         while (new := self._next_batch(queue)) or self._loop.sequences:
             try:
                 self._loop.generate(new, partial(self._should_stop, queue))
@@ -49,13 +52,14 @@ class BatchScheduler:
             self._recover()
 
     def _next_batch(self, queue: WorkQueue[Prompt, Completion]) -> list[RunningSequence]:
-        """The waiting sequences that join the running ones, the longest first."""
+        """Return the waiting sequences that join the running ones, the longest first."""
         for work_item in queue.take(max(0, self._budget.rows - len(self._waiting))):
-            give = partial(queue.put_outcome, work_item)
+            on_finish = partial(queue.put_outcome, work_item)
             try:
-                sequence = RunningSequence(self._encode(work_item.item), give, work_item.is_wanted)
+                prompt = self._encode(work_item.item)
+                sequence = RunningSequence(prompt, on_finish, work_item.is_wanted)
             except BackendError as error:
-                give(error)
+                on_finish(error)
             else:
                 self._waiting.append(sequence)
         self._waiting = [sequence for sequence in self._waiting if sequence.is_wanted()]
@@ -69,21 +73,21 @@ class BatchScheduler:
 
     def _fits(self, new: list[RunningSequence], sequence: RunningSequence) -> bool:
         batch = [*self._loop.sequences, *new, sequence]
-        # Without `can_join`, no sequence can leave early: all must have the same length limit.
+        # Without `can_join` no sequence leaves the batch early: all need the same length limit.
         limit = sequence.prompt.max_new_tokens
         uniform = self._loop.can_join or not new or new[0].prompt.max_new_tokens == limit
         width = max(member.max_length for member in batch)
         return uniform and self._budget.fits(len(batch), width)
 
     def _should_stop(self, queue: WorkQueue[Prompt, Completion], finished: int) -> bool:
-        """Whether to interrupt the loop: enough sequences can join, or half have finished."""
+        """Return whether to interrupt the loop: enough can join, or half have finished."""
         running = len(self._loop.sequences) - finished
         free_rows = finished if self._full else self._budget.rows - running
         joining = min(len(self._waiting) + len(queue), free_rows)
         return max(1, running // _REFILL_SHARE) <= joining or finished >= running
 
     def _recover(self) -> None:
-        """Put all running sequences back, and halve the budget; one that ran alone fails."""
+        """Queue all running sequences again and halve the budget; one that ran alone fails."""
         batch_memory.free_device_memory()
         unfinished = self._loop.reset()
         width = max((sequence.max_length for sequence in unfinished), default=0)

@@ -1,7 +1,7 @@
 """Loads a transformers model and its tokenizer from local files.
 
-Every defect of a checkpoint becomes a ConfigError on one line. transformers itself often warns and
-continues with random weights.
+Every defect of a checkpoint becomes a ConfigError on one line. For some of them, transformers only
+warns, and continues with random weights.
 """
 
 import warnings
@@ -47,7 +47,10 @@ class LoadedModel:
 
 
 def load_language_model(files: CheckpointFiles, name: str) -> LoadedModel:
-    """Load a causal language model onto its device. ConfigError, which says `name`, on failure."""
+    """Load a causal language model onto its device; `name` is the model's, for messages.
+
+    Raises ConfigError if that fails.
+    """
     from transformers import AutoModelForCausalLM, GenerationConfig
 
     device = choose_device(files.device)
@@ -57,15 +60,16 @@ def load_language_model(files: CheckpointFiles, name: str) -> LoadedModel:
         if files.adapter is not None:
             model = _with_adapter(model, files.adapter, len(tokenizer))
         wrapped = wrap_tokenizer(tokenizer, model)
-    # The model's own settings (penalties, top_k) would make the models incomparable.
+    # With penalties or top_k of its own settings, a model would not be comparable.
     model.generation_config = GenerationConfig(eos_token_id=wrapped.end_tokens or None)
     return LoadedModel(model, wrapped)
 
 
 def load_classifier(files: CheckpointFiles, name: str) -> LoadedModel:
-    """Load a model with a classification head. ConfigError, which says `name`, on failure.
+    """Load a model with a classification head; `name` is the model's, for messages.
 
-    Its tokenizer has no end tokens and no hidden ones, since nothing is generated.
+    Its tokenizer has no end tokens and no hidden ones, since nothing is generated. Raises
+    ConfigError if that fails.
     """
     from transformers import AutoModelForSequenceClassification
 
@@ -74,7 +78,8 @@ def load_classifier(files: CheckpointFiles, name: str) -> LoadedModel:
         tokenizer = _tokenizer(files)
         model = _model(AutoModelForSequenceClassification, "a reward model", files, device)
     config = model.config.get_text_config()
-    # The context length of some encoders is in the tokenizer only, of some models in the config.
+    # The context length of some encoders is only in the tokenizer, that of some models only in the
+    # config.
     limits = [getattr(config, "max_position_embeddings", None), tokenizer.model_max_length]
     context = min(limit for limit in limits if limit is not None)
     wrapped = ModelTokenizer(tokenizer, [], frozenset(), config.vocab_size, context)
@@ -82,9 +87,9 @@ def load_classifier(files: CheckpointFiles, name: str) -> LoadedModel:
 
 
 def choose_device(requested: str | None) -> "torch.device":
-    """The requested device, or the best of this machine: cuda, mps, cpu.
+    """Return the requested device, or the best one of this machine: cuda, mps, cpu.
 
-    ConfigError where it is malformed or this machine does not have it.
+    Raises ConfigError if the request is malformed or this machine does not have the device.
     """
     import torch
 
@@ -140,7 +145,10 @@ def _tokenizer(files: CheckpointFiles) -> Any:
 
 
 def _model(auto_class: Any, kind: str, files: CheckpointFiles, device: "torch.device") -> Any:
-    """Load the model with a class of transformers. ValueError where weights are missing."""
+    """Load the model with a class of transformers; `kind` describes it in messages.
+
+    Raises ValueError if weights are missing or have another shape.
+    """
     model, report = auto_class.from_pretrained(
         files.model,
         gguf_file=files.gguf_file,
@@ -150,8 +158,8 @@ def _model(auto_class: Any, kind: str, files: CheckpointFiles, device: "torch.de
         trust_remote_code=files.trust_remote_code,
         local_files_only=True,
         output_loading_info=True,
-        ignore_mismatched_sizes=True,  # the report has them
-        # Keeps transformers from loading an adapter that lies beside a full model.
+        ignore_mismatched_sizes=True,  # they are in the report
+        # A folder that does not exist: transformers would load an adapter beside a full model.
         adapter_kwargs={"subfolder": "no-adapter"},
     )
     for key, actual, expected in sorted(report["mismatched_keys"]):
@@ -162,12 +170,15 @@ def _model(auto_class: Any, kind: str, files: CheckpointFiles, device: "torch.de
 
 
 def _with_adapter(model: Any, adapter: Path, vocab_size: int) -> Any:
-    """The model with the adapter applied; `vocab_size` is that of the adapter's tokenizer."""
+    """Return the model with the adapter applied; `vocab_size` is that of the adapter's tokenizer.
+
+    Raises ValueError if the adapter does not fit.
+    """
     from peft import PeftModel
 
     if vocab_size > model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(vocab_size, mean_resizing=False)
-    # peft only warns where an adapter does not fit, and leaves the base model unchanged.
+    # peft only warns if an adapter does not fit, and leaves the base model unchanged.
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         adapted = PeftModel.from_pretrained(model, str(adapter))
@@ -199,7 +210,7 @@ def _as_config_error(name: str, device: "torch.device") -> Iterator[None]:
             f"{name!r} does not fit into the memory of {str(device)!r}: take another device, "
             "dtype=bfloat16 or device_map=auto"
         ) from None
-    except Exception as error:  # a defect of the checkpoint can raise anything
+    except Exception as error:  # defects of a checkpoint raise exceptions of many classes
         if "trust_remote_code" in str(error):
             hint = "read it, then write ?trust_remote_code=true if you trust it"
             raise ConfigError(f"{name!r} is made of code of its own: {hint}") from None

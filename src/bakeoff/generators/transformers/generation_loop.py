@@ -1,8 +1,8 @@
 """Generates completions with a loaded transformers model, several prompts at a time.
 
 Every model is sampled in the same way: temperature, top-p and length, without the model's own
-generation settings. Where the model's cache allows it, finished sequences leave the batch and new
-ones join it.
+generation settings. If the model's cache allows it, finished sequences leave the batch and new ones
+join it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,9 +19,9 @@ from bakeoff.generators.transformers.sequences import (
 )
 from bakeoff.generators.transformers.tokenization import STOP_STRING
 
-_MAX_PREFILL_TOKENS = 8192  # read at once: the activations of a layer are large
-_BUSY_TOKENS = {"cpu": 128}  # that keep a device busy; on any other device: the maximum
-_SIMILAR_LENGTH = 0.8  # of the longest prompt: a shorter one would be padded too much
+_MAX_PREFILL_TOKENS = 8192  # per forward pass, as the activations of a layer are large
+_BUSY_TOKENS = {"cpu": 128}  # that use a device fully; on any other device: the maximum
+_SIMILAR_LENGTH = 0.8  # of the longest prompt in a batch; shorter ones would be padded too much
 
 TokenTuple = tuple[int, ...]
 
@@ -31,21 +31,22 @@ class GenerationLoop:
 
     def __init__(self, loaded: LoadedModel, sampling: Sampling) -> None:
         self.sequences: list[RunningSequence] = []
-        self.can_join = kv_cache.can_join(loaded.model)  # whether new sequences join running ones
+        self.can_join = kv_cache.can_join(loaded.model)
+        """Whether new sequences can join running ones."""
         self._loaded = loaded
         self._sampling = sampling
-        self._cache: Any = None  # of all tokens of all sequences but the last one of each
+        self._cache: Any = None  # for all tokens of each sequence but its last
 
     @property
     def tokens_in_progress(self) -> int:
-        """Tokens generated of the unfinished completions. Can be read from any thread."""
+        """Number of tokens generated for unfinished completions. May be read from any thread."""
         return sum(len(sequence.output) for sequence in self.sequences if not sequence.finished)
 
     def generate(self, new: Sequence[RunningSequence], should_stop: Callable[[int], bool]) -> None:
         """Add sequences and generate until `should_stop(number of finished sequences)` is true.
 
-        `new` is sorted, the longest prompt first. Without `can_join` no sequence may be running,
-        and all are generated to the end.
+        `new` is sorted, the longest prompt first. Without `can_join`, no sequence may be running,
+        and `should_stop` is ignored.
         """
         import torch
 
@@ -75,7 +76,7 @@ class GenerationLoop:
         return unfinished
 
     def _prefill(self, running: Sequence[RunningSequence], new: Sequence[RunningSequence]) -> None:
-        """Fill the cache with the new prompts but their last tokens, equal prompts only once."""
+        """Add the new prompts to the cache, without their last tokens; equal prompts run once."""
         import torch
 
         by_prompt: dict[TokenTuple, list[RunningSequence]] = {}
@@ -96,7 +97,7 @@ class GenerationLoop:
         self.sequences = ordered
 
     def _remove_finished(self) -> None:
-        """Remove the finished sequences, and the padding that only they needed, from the cache."""
+        """Remove the finished sequences from the cache, and the padding that they required."""
         import torch
 
         rows = [row for row, sequence in enumerate(self.sequences) if not sequence.finished]
@@ -109,12 +110,12 @@ class GenerationLoop:
             kv_cache.select_rows(self._cache, torch.tensor(rows), skip=cached + 1 - width)
 
     def _run_model(self, rows: Sequence[list[int]], max_new_tokens: int, *callbacks: Any) -> None:
-        """Generate after each row. `callbacks`: a logits processor, then stopping criteria."""
+        """Run `generate` on the rows. `callbacks` are a logits processor and stopping criteria."""
         import torch
         from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
         end_tokens, device = self._loaded.tokenizer.end_tokens, self._loaded.model.device
-        pad = end_tokens[0] if end_tokens else 0  # masked on the left, unread after the end
+        pad = end_tokens[0] if end_tokens else 0  # masked on the left, ignored after the end
         cached = self._cache.get_seq_length() if self._cache is not None else 0
         width = max(cached + 1, *map(len, rows))
         padded = [[pad] * (width - len(row)) + row for row in rows]
@@ -124,7 +125,7 @@ class GenerationLoop:
             attention_mask=torch.tensor(mask, device=device),
             generation_config=GenerationConfig(
                 max_new_tokens=max_new_tokens,
-                do_sample=False,  # the argmax of SamplingProcessor's scores is the sample
+                do_sample=False,  # the argmax of the scores of SamplingProcessor is the sample
                 eos_token_id=end_tokens or None,
                 pad_token_id=pad,
                 disable_compile=True,
@@ -136,7 +137,7 @@ class GenerationLoop:
 
     @cached_property
     def _stop_strings(self) -> Any:
-        """Criteria that stop a model without a chat template at the next question; else None."""
+        """Criteria that stop at STOP_STRING, for a model without a chat template; else None."""
         from transformers import StopStringCriteria
 
         tokenizer = self._loaded.tokenizer
@@ -146,9 +147,9 @@ class GenerationLoop:
 
 
 def _prefill_batches(prompts: Sequence[TokenTuple], busy_tokens: int) -> Iterator[list[TokenTuple]]:
-    """Split the prompts, sorted the longest first, into batches that are read at once.
+    """Yield the prompts, sorted the longest first, in batches for one forward pass each.
 
-    A batch with at least `busy_tokens` takes no more prompts that are much shorter.
+    Much shorter prompts are not added to a batch with at least `busy_tokens`.
     """
     batch: list[TokenTuple] = []
     for prompt in prompts:

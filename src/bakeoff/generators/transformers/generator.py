@@ -1,7 +1,7 @@
 """The `hf:` backend: a transformers model in this process.
 
-Fetches, loads and frees the model. `checkpoint_loader.py` loads it, `batch_scheduler.py` decides
-which prompts run at once, and `generation_loop.py` generates.
+This module downloads and frees the model and scores texts. `checkpoint_loader.py` loads the model,
+`batch_scheduler.py` decides which prompts share a batch, and `generation_loop.py` generates.
 """
 
 import importlib.util
@@ -30,14 +30,14 @@ from bakeoff.runtime.timing import timed
 
 log = logging.getLogger(__name__)
 
-_SCORING_ITEMS = 256  # taken from the queue at once; memory limits how many share a batch
+_SCORING_ITEMS = 256  # taken from the queue at a time; the free memory limits a batch
 
 
 class TransformersGenerator(Batched[Prompt, Completion]):
     """`hf:me/model` or `hf:./checkpoint`, with an adapter: `hf:BASE?adapter=./lora`, `hf:./lora`.
 
     Without a chat template, a prompt becomes `Question: ...`, `Answer:`. The sampling is the same
-    for all models: of a model's own generation settings only the end tokens are used. A JSON schema
+    for all models: only the end tokens are taken from a model's generation settings. A JSON schema
     in the sampling is ignored.
     """
 
@@ -51,13 +51,13 @@ class TransformersGenerator(Batched[Prompt, Completion]):
 
         revision: str | None = None
         dtype: Dtype = "auto"
-        """auto: bfloat16 on MPS and where CUDA supports it, float16 on other CUDA, else float32."""
+        """auto: bfloat16 on MPS and CUDA devices with it, float16 on other CUDA, else float32."""
         device: str | None = None
         device_map: str | None = None
         adapter: str | None = None
         gguf_file: str | None = None
         batch_size: int | None = Field(None, ge=1)
-        """Largest number of prompts at once; None: as many as memory holds and are of use."""
+        """Prompts in a batch, at most; None: as many as memory allows, up to 64 or 256."""
         trust_remote_code: bool = False
         pickled: bool = False
 
@@ -72,7 +72,7 @@ class TransformersGenerator(Batched[Prompt, Completion]):
         self._loaded: LoadedModel | None = None
         self._budget: BatchBudget | None = None
         self._loop: GenerationLoop | None = None
-        # Before anything is asked of the hub.
+        # Before the first request to the hub.
         self._check_extra(["torch", "transformers", "accelerate", "huggingface_hub"])
 
     @cached_property
@@ -82,26 +82,29 @@ class TransformersGenerator(Batched[Prompt, Completion]):
 
     @cached_property
     def weights(self) -> str | None:
-        """Key of the model's files, the same for every backend."""
+        """Key of the model's files, the same as that of the `vllm:` backend."""
         source = self._source
         adapter = source.adapter.identity() if source.adapter else None
         return content_key(source.model.identity(self.options.gguf_file), adapter)
 
     async def prepare(self) -> None:
-        """Check the extra, the files and the device, and download missing files. ConfigError."""
+        """Check the extra, the files and the device, and download missing files.
+
+        Raises ConfigError if one is missing.
+        """
         await to_daemon_thread(self._check)
 
     def requests(self, item: Prompt) -> Sequence[ModelRequest]:
-        """One request per prompt."""
+        """Return one request: the prompt."""
         return [ModelRequest(item, self.sampling)]
 
     def sort_key(self, item: Prompt) -> int:
-        """Characters of the prompt: prompts of similar length share a batch."""
+        """Return the number of characters: prompts of similar length share a batch."""
         return sum(len(message.content) for message in item.messages)
 
     @property
     def tokens_in_progress(self) -> int:
-        """Tokens generated of the unfinished completions."""
+        """Number of tokens generated for unfinished completions."""
         return self._loop.tokens_in_progress if self._loop else 0
 
     def process_queue(self, queue: WorkQueue[Prompt, Completion]) -> None:
@@ -181,7 +184,7 @@ class TransformersGenerator(Batched[Prompt, Completion]):
     def _score_or_split(
         self, loaded: LoadedModel, rows: list[EncodedPrompt], budget: BatchBudget
     ) -> list[Completion | WorkError]:
-        """Score the rows in one batch, or in halves where memory does not suffice."""
+        """Score the rows in one batch, or in halves if memory runs out."""
         try:
             return self._score(loaded, rows)
         except (RuntimeError, MemoryError) as error:
@@ -223,7 +226,7 @@ class TransformersGenerator(Batched[Prompt, Completion]):
 
     @cached_property
     def _files(self) -> CheckpointFiles:
-        """The files on this disk, downloaded where missing."""
+        """Directories of the files; missing files are downloaded."""
         options, (model, adapter) = self.options, self._source
         pickled = options.pickled
         model_files = checkpoint.model_files(model, gguf_file=options.gguf_file, pickled=pickled)

@@ -1,6 +1,6 @@
 """Operations on a transformers `DynamicCache`: select, repeat and concatenate rows.
 
-Possible only where every layer keeps the keys and values of all tokens: a sliding window or a
+They require that every layer keeps the keys and values of all tokens: a sliding window or a
 recurrent state cannot be shifted.
 """
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def can_join(model: Any) -> bool:
-    """Whether the rows of the model's cache can be selected and concatenated."""
+    """Return whether the rows of the model's cache can be selected and concatenated."""
     from transformers import DynamicCache
     from transformers.cache_utils import DynamicLayer
 
@@ -25,14 +25,14 @@ def can_join(model: Any) -> bool:
 
 
 def new_cache(model: Any) -> Any:
-    """An empty cache for the model."""
+    """Return an empty cache for the model."""
     from transformers import DynamicCache
 
     return DynamicCache(config=model.config.get_text_config(decoder=True))
 
 
 def cache_argument(cache: Any) -> dict[str, Any]:
-    """The keyword argument of `generate` for the cache; its name depends on the version."""
+    """Return the keyword argument of `generate` for the cache; its name depends on the version."""
     from transformers import GenerationMixin
 
     parameters = inspect.signature(GenerationMixin.prepare_inputs_for_generation).parameters
@@ -40,14 +40,17 @@ def cache_argument(cache: Any) -> dict[str, Any]:
 
 
 def select_rows(cache: Any, rows: "torch.Tensor", skip: int = 0) -> None:
-    """Keep these rows, in this order, without the first `skip` tokens of each. In place."""
+    """Keep these rows in this order, without the first `skip` tokens of each; changes `cache`."""
     for layer in cache.layers:
         layer.keys = layer.keys[:, :, skip:][rows]
         layer.values = layer.values[:, :, skip:][rows]
 
 
 def concatenate(caches: Sequence[Any]) -> Any:
-    """One cache with the rows of all, shorter ones padded on the left. Reuses the first cache."""
+    """Return the first cache with the rows of all, shorter ones padded on the left.
+
+    The other caches are emptied.
+    """
     import torch
 
     target, *others = caches
@@ -56,7 +59,7 @@ def concatenate(caches: Sequence[Any]) -> Any:
         layers = [cache.layers[index] for cache in caches]
         layer.keys = torch.cat([_pad_left(part.keys, length) for part in layers])
         layer.values = torch.cat([_pad_left(part.values, length) for part in layers])
-        for other in others:  # layer by layer, so that memory never holds everything twice
+        for other in others:  # after each layer, so that memory does not hold all layers twice
             other.layers[index].keys = other.layers[index].values = None
     return target
 

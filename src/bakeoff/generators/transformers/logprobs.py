@@ -1,4 +1,4 @@
-"""Scores of texts by a loaded model: mean log-probabilities, and rewards."""
+"""Scores of texts by a loaded model: mean log-probabilities, or rewards."""
 
 import inspect
 from collections.abc import Sequence
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 def mean_logprobs(
     loaded: LoadedModel, rows: Sequence[EncodedPrompt]
 ) -> list[Completion | WorkError]:
-    """The mean log-probability of each row's tokens from `scored_from` on, given those before.
+    """Return the mean log-probability of each row's tokens from `scored_from` on.
 
-    Of a row without such tokens: the log-probability of an end token.
+    For a row without such tokens it is the log-probability of an end token. The outcome is a
+    BackendError if the model computes NaN or infinity.
     """
     import torch
 
-    # The logits of the context are not used, and for all tokens of a batch they are gigabytes.
+    # Without the logits of the context, which are not used: those of a batch take gigabytes.
     first = min(row.scored_from for row in rows) - 1
     width = max(len(row.tokens) for row in rows)
     keep = {"logits_to_keep": width - first} if _supports_logits_to_keep(loaded.model) else {}
@@ -35,13 +36,13 @@ def mean_logprobs(
             _mean_logprob(loaded, row, logits[index, row.scored_from - 1 - start :])
             for index, row in enumerate(rows)
         ]
-    return [_scored(value) for value in means]
+    return [_to_outcome(value) for value in means]
 
 
 def rewards(loaded: LoadedModel, rows: Sequence[EncodedPrompt]) -> list[Completion | WorkError]:
-    """The reward of each row. ConfigError where the model returns several numbers per row.
+    """Return the reward of each row. Raises ConfigError if the model returns several per row.
 
-    A model with custom code may return the reward as `score`, beside logits of another meaning.
+    A model with custom code may return the reward as `score`, beside logits with another meaning.
     """
     import torch
 
@@ -62,13 +63,13 @@ def rewards(loaded: LoadedModel, rows: Sequence[EncodedPrompt]) -> list[Completi
             f"{loaded.model.name_or_path!r} is no reward model: it is a classifier with {labels} "
             "labels, and a reward is one number"
         )
-    return [_scored(value) for value in scores.float().flatten().tolist()]
+    return [_to_outcome(value) for value in scores.float().flatten().tolist()]
 
 
 def _padded(
     loaded: LoadedModel, rows: Sequence[EncodedPrompt], *, pad: int
 ) -> dict[str, "torch.Tensor"]:
-    """The rows as one tensor and its mask, padded on the right: positions stay the same."""
+    """Return the rows as one tensor and its mask, padded on the right to keep the positions."""
     import torch
 
     width = max(len(row.tokens) for row in rows)
@@ -92,7 +93,7 @@ def _mean_logprob(loaded: LoadedModel, row: EncodedPrompt, logits: "torch.Tensor
     return float(logprobs[0, loaded.tokenizer.end_tokens].logsumexp(0))
 
 
-def _scored(value: float) -> Completion | WorkError:
+def _to_outcome(value: float) -> Completion | WorkError:
     if abs(value) < float("inf"):
         return Completion(text="", score=value)
     return BackendError(f"the model computes {value}: try another dtype, like float32")

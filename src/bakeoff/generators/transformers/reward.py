@@ -21,8 +21,8 @@ class RewardModel(TransformersGenerator):
     """`reward:me/model` or `reward:./checkpoint`: any sequence-classification reward model.
 
     The chat template renders the whole conversation. Without one, a tokenizer with a separator
-    token, as those of encoders, reads a pair of texts: the prompt and the completion; any other
-    reads both as one text.
+    token, like those of encoders, encodes prompt and completion as a pair of texts, and any other
+    as one text.
     """
 
     class Options(TransformersGenerator.Options):
@@ -48,8 +48,8 @@ class RewardModel(TransformersGenerator):
     ) -> list[Completion | WorkError]:
         if loaded.model.config.get_text_config().pad_token_id is not None:
             return logprobs.rewards(loaded, rows)
-        # The reward is that of the last token before the padding: without a padding token the
-        # model cannot find it, so each row is a batch of its own.
+        # The reward is at the last token before the padding. Without a padding token the model
+        # cannot find it, so that each row needs a batch without padding.
         return [outcome for row in rows for outcome in logprobs.rewards(loaded, [row])]
 
     def _load_files(self) -> LoadedModel:
@@ -61,7 +61,7 @@ class RewardModel(TransformersGenerator):
             )
         loaded = checkpoint_loader.load_classifier(self._files, self.spec.name)
         config, tokenizer = loaded.model.config.get_text_config(), loaded.tokenizer.tokenizer
-        # A padding token that is the end token too would hide the end of each text.
+        # If it is the end token, too, the model would take the end of a text for padding.
         if config.pad_token_id is None and tokenizer.pad_token_id != tokenizer.eos_token_id:
             config.pad_token_id = tokenizer.pad_token_id
         if not loaded.tokenizer.has_chat_template:

@@ -1,7 +1,7 @@
 """Sampling of one token per row: temperature and top-p, with a random generator per row.
 
-A row's token depends on its seed and the model's scores only, not on the other rows of the batch or
-on torch's global generator.
+A row's token depends only on its seed and its logits, not on the other rows of the batch or on
+torch's global generator.
 """
 
 import math
@@ -14,11 +14,11 @@ from bakeoff.generators.transformers.tokenization import ModelTokenizer
 if TYPE_CHECKING:
     import torch
 
-_TOP_SIZES = (256, 4096)  # tokens among which to look for the top-p set: a full sort is much slower
+_TOP_SIZES = (256, 4096)  # most likely tokens to try for the top-p set: a full sort is much slower
 
 
 def row_generator(seed: int, device: "torch.device") -> "torch.Generator":
-    """A random generator for one row."""
+    """Return a random generator for one row."""
     import torch
 
     return torch.Generator(device).manual_seed(seed)
@@ -27,10 +27,10 @@ def row_generator(seed: int, device: "torch.device") -> "torch.Generator":
 def sample_top_p(
     scores: "torch.Tensor", sampling: Sampling, generators: Sequence["torch.Generator"]
 ) -> "torch.Tensor":
-    """Sample a token per row by the Gumbel-max trick: return scores whose argmax is the sample.
+    """Return scores whose argmax is the sampled token of each row (the Gumbel-max trick).
 
     `scores` are float32 logits of shape (rows, vocabulary). At temperature 0 they are returned
-    unchanged; else each row draws one number per token from its generator.
+    unchanged; otherwise one number per token is drawn from the generator of each row.
     """
     import torch
 
@@ -48,9 +48,9 @@ def sample_top_p(
 
 
 def top_p_filter(scores: "torch.Tensor", top_p: float) -> "torch.Tensor":
-    """The scores, with -inf outside the fewest most likely tokens whose sum reaches `top_p`.
+    """Return the scores, with -inf for all but the most likely tokens that together reach `top_p`.
 
-    Tokens as likely as the last one of the set are kept. Holtzman et al. 2020, section 3.1.
+    Tokens as likely as the least likely one of the set are kept. Holtzman et al. 2020, section 3.1.
     """
     probabilities = scores.softmax(-1)
     vocab_size = probabilities.shape[-1]
@@ -67,9 +67,9 @@ def top_p_filter(scores: "torch.Tensor", top_p: float) -> "torch.Tensor":
 
 
 def top_logprobs(scores: "torch.Tensor", count: int, tokenizer: ModelTokenizer) -> dict[str, float]:
-    """Text and log-probability of a row's `count` most likely tokens.
+    """Return the log-probabilities of a row's `count` most likely tokens, by their text.
 
-    Tokens with the same text are added up.
+    The probabilities of tokens with the same text are added up.
     """
     best = scores.log_softmax(-1).topk(min(count, scores.shape[-1]))
     top: dict[str, float] = {}

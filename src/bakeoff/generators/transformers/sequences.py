@@ -1,4 +1,4 @@
-"""The sequences of a batch, and the two callbacks with which they take part in `generate`."""
+"""The sequences of a batch, and the logits processor and stopping criteria for `generate`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,23 +21,24 @@ class RunningSequence:
 
     prompt: EncodedPrompt
     on_finish: Callable[[Completion | WorkError], None]
+    """Called with the outcome, at most once."""
     is_wanted: Callable[[], bool]
-    """Whether the caller still waits for it."""
+    """Returns whether the caller still waits for the completion."""
     output: list[int] = field(default_factory=list)
     """Tokens generated so far."""
     finished: bool = False
-    """Whether its row of the batch is free."""
-    top: dict[str, float] | None = None
-    """Log-probabilities of the most likely first tokens, where they were requested."""
+    """Whether it has ended, so that its row can be removed from the batch."""
+    top_logprobs: dict[str, float] | None = None
+    """Log-probabilities of the most likely first tokens, if requested."""
     random_generator: "torch.Generator | None" = None
 
     @property
     def max_length(self) -> int:
-        """Tokens of the prompt and the longest possible completion."""
+        """Number of tokens of the prompt and the longest possible completion."""
         return len(self.prompt.tokens) + self.prompt.max_new_tokens
 
     def finish(self, outcome: Completion | WorkError) -> None:
-        """Report the outcome and free the row."""
+        """Mark the sequence as finished, and call `on_finish`."""
         self.finished = True
         self.on_finish(outcome)
 
@@ -45,7 +46,8 @@ class RunningSequence:
 class SamplingProcessor:
     """Logits processor that samples a token per sequence, with the sequence's own generator.
 
-    At the first token of a sequence it also records the model's unmodified log-probabilities.
+    Before the first token of a sequence it checks the logits for NaN, and records the
+    log-probabilities if they are requested.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class SamplingProcessor:
         self._criteria = criteria
 
     def __call__(self, input_ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
-        """Scores whose argmax, per row, is the sampled token."""
+        """Return scores whose argmax is the sampled token of each row."""
         del input_ids
         if self._criteria.stopping:
             return scores
@@ -77,15 +79,16 @@ class SamplingProcessor:
             message = "the model computes NaN: try another dtype, like float32"
             sequence.finish(BackendError(message))
         elif self._sampling.top_logprobs:
-            sequence.top = top_logprobs(scores, self._sampling.top_logprobs, self._tokenizer)
+            count = self._sampling.top_logprobs
+            sequence.top_logprobs = top_logprobs(scores, count, self._tokenizer)
 
 
 class EosOrLength:
-    """Stopping criteria: finishes each sequence at an end token, a stop string or its length.
+    """Stopping criteria: finish each sequence at an end token, a stop string or its length.
 
-    `should_stop` is called after every step with the number of finished sequences, and interrupts
-    `generate`. `stop_strings` are criteria for text that ends a completion, or None. On MPS,
-    transformers makes one more step after `stopping`: its tokens are not recorded.
+    `should_stop` is called after every step with the number of finished sequences; `generate` ends
+    if it returns True. `stop_strings` are criteria for text that ends a completion, or None. On
+    MPS, transformers makes one more step after `stopping`, whose tokens are ignored.
     """
 
     def __init__(
@@ -104,7 +107,7 @@ class EosOrLength:
     def __call__(
         self, input_ids: "torch.Tensor", scores: "torch.Tensor", **_: object
     ) -> "torch.Tensor":
-        """True for all rows where `generate` is to stop, else False for all."""
+        """Return True for all rows if `generate` has to end, else False for all rows."""
         import torch
 
         sequences = self._sequences
@@ -113,7 +116,7 @@ class EosOrLength:
             for index, token in enumerate(input_ids[:, -1].tolist()):
                 self._append(sequences[index], token, stopped=bool(stops and stops[index]))
             finished = [sequence for sequence in sequences if sequence.finished]
-            # A finished row goes on until the stop, and beyond the context it has no position.
+            # A finished row grows until the stop, and must not grow beyond the context.
             context_length = self._tokenizer.context_length
             full = any(sequence.max_length == context_length for sequence in finished)
             done = len(finished) == len(sequences)
@@ -137,6 +140,11 @@ def _completion(sequence: RunningSequence, tokenizer: ModelTokenizer, finish: Fi
     text = tokenizer.decode(sequence.output)
     if not tokenizer.has_chat_template and STOP_STRING in text:
         text, finish = text.partition(STOP_STRING)[0], "stop"
-    # A thinking tag at the end of the prompt, which the template wrote, belongs to the thinking.
+    # The opening tag of the thinking, if the chat template wrote it at the end of the prompt.
     text = sequence.prompt.thinking_tag + text
-    return make_completion(text, finish=finish, tokens=len(sequence.output), top=sequence.top)
+    return make_completion(
+        text,
+        finish=finish,
+        tokens=len(sequence.output),
+        top_logprobs=sequence.top_logprobs,
+    )

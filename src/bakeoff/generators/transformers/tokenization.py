@@ -9,7 +9,7 @@ from bakeoff.errors import BackendError, ContextError
 from bakeoff.generators.scoring import split_last_turn
 from bakeoff.records import Prompt, content_key
 
-STOP_STRING = "\nQuestion:"  # a model without a chat template would continue with a new question
+STOP_STRING = "\nQuestion:"  # with which a model without a chat template continues its answer
 
 _THINKING_TAG = re.compile(r"</?(think|thinking|reasoning|answer)>")
 _OPEN_THINKING_TAG = re.compile(r"<(?:think|thinking|reasoning)>\s*\Z")
@@ -32,11 +32,11 @@ class ModelTokenizer:
 
     @property
     def has_chat_template(self) -> bool:
-        """Whether prompts are rendered by the tokenizer's chat template."""
+        """Whether the tokenizer has a chat template, which renders the prompts."""
         return bool(self.tokenizer.chat_template)
 
     def decode(self, tokens: list[int]) -> str:
-        """The text of a completion, including thinking tags that are special tokens."""
+        """Return the text of a completion, including thinking tags that are special tokens."""
         visible = [token for token in tokens if token not in self.hidden_tokens]
         return str(
             self.tokenizer.decode(
@@ -51,15 +51,16 @@ class EncodedPrompt:
 
     tokens: list[int]
     max_new_tokens: int
+    """Tokens of the completion, at most."""
     thinking_tag: str = ""
-    """An opening tag at the end of the prompt, which the template wrote."""
+    """Opening tag of the thinking, if the chat template writes it at the end of the prompt."""
     seed: int = 0
     scored_from: int = 0
-    """Index of the first token to be scored; for an encoder, of the second text."""
+    """Index of the first token to be scored; for a pair of texts, of the second text."""
 
 
 def wrap_tokenizer(tokenizer: Any, model: Any) -> ModelTokenizer:
-    """A tokenizer of transformers with the special tokens and the limits of its model."""
+    """Return a tokenizer of transformers with the special tokens and the limits of its model."""
     config = model.config.get_text_config()
     special = {i: t.content for i, t in tokenizer.added_tokens_decoder.items() if t.special}
     hidden = (i for i, content in special.items() if not _THINKING_TAG.fullmatch(content))
@@ -75,7 +76,8 @@ def wrap_tokenizer(tokenizer: Any, model: Any) -> ModelTokenizer:
 def encode_prompt(tokenizer: ModelTokenizer, prompt: Prompt, sampling: Sampling) -> EncodedPrompt:
     """Encode a prompt for generation.
 
-    BackendError where the chat template refuses it, ContextError where it is too long.
+    Raises BackendError if the chat template refuses it or the tokenizer is not the model's, and
+    ContextError if it is too long.
     """
     has_template = tokenizer.has_chat_template
     text = _render_template(tokenizer.tokenizer, prompt, sampling.system) if has_template else ""
@@ -96,9 +98,10 @@ def encode_prompt(tokenizer: ModelTokenizer, prompt: Prompt, sampling: Sampling)
 def encode_for_scoring(
     tokenizer: ModelTokenizer, prompt: Prompt, sampling: Sampling
 ) -> EncodedPrompt:
-    """Encode a prompt whose last turn is to be scored. Errors as those of `encode_prompt`.
+    """Encode a prompt whose last turn is to be scored; `scored_from` is where that turn begins.
 
-    The last turn is tokenized separately, as if the model had generated it.
+    The last turn is tokenized separately, as if the model had generated it. Raises the errors of
+    `encode_prompt`.
     """
     context, text = split_last_turn(prompt)
     encoded = encode_prompt(tokenizer, context, sampling)
@@ -113,7 +116,7 @@ def encode_for_scoring(
 def encode_conversation(
     tokenizer: ModelTokenizer, prompt: Prompt, sampling: Sampling
 ) -> EncodedPrompt:
-    """Encode a finished conversation, for a reward model. Errors as those of `encode_prompt`.
+    """Encode a finished conversation, for a reward model. Raises the errors of `encode_prompt`.
 
     Without a chat template, a tokenizer with a separator token encodes a pair of texts: all turns
     but the last, and the last. Any other encodes both as one text.
@@ -152,14 +155,14 @@ def _check_vocabulary(tokenizer: ModelTokenizer, tokens: list[int]) -> None:
 def _render_template(
     tokenizer: Any, prompt: Prompt, system: str | None, *, closed: bool = False
 ) -> str:
-    """Render the chat template, for the assistant to speak next unless `closed`."""
+    """Render the chat template, with the beginning of the assistant's turn unless `closed`."""
     from jinja2.exceptions import TemplateError
 
     turns = [{"role": m.role, "content": m.content} for m in prompt.messages]
     continues = turns[-1]["role"] == "assistant" and not closed
     variants = [turns]
     if system is not None:
-        # For templates without system turns, the second variant prepends it to the first turn.
+        # The second variant, for templates without system turns, prepends it to the first turn.
         merged = {**turns[0], "content": f"{system}\n\n{turns[0]['content']}"}
         variants = [[{"role": "system", "content": system}, *turns], [merged, *turns[1:]]]
     for variant in variants:
@@ -178,7 +181,7 @@ def _render_template(
 
 
 def _render_plain(prompt: Prompt, system: str | None) -> str:
-    """The prompt for a base model: `Question:` and `Answer:` paragraphs, the last one open."""
+    """Return the prompt for a base model: `Question:` and `Answer:` paragraphs, the last open."""
     labels = {"user": "Question: ", "assistant": "Answer: ", "system": ""}
     parts = [] if system is None else [system]
     parts += [labels[message.role] + message.content for message in prompt.messages]
@@ -188,10 +191,10 @@ def _render_plain(prompt: Prompt, system: str | None) -> str:
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
-    """All tokens that end a completion: the model's, the tokenizer's, and the chat template's.
+    """Return all tokens that end a completion: the model's, the tokenizer's, the chat template's.
 
     A fine-tuned model often keeps the end-of-sequence token of its base, while its chat template
-    ends a turn with another token. Without the latter, generation would continue with more turns.
+    ends a turn with another token. Without the latter, the model would generate further turns.
     """
     ends = model.generation_config.eos_token_id
     if ends is None:
@@ -202,14 +205,14 @@ def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
 
 
 def _end_of_turn_token(tokenizer: Any) -> int | None:
-    """The special token that the chat template writes after an assistant's turn, if any."""
+    """Return the special token that the chat template writes after an assistant's turn, if any."""
     if not tokenizer.chat_template:
         return None
     turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _PROBE}]
     try:
         text = tokenizer.apply_chat_template(turns, tokenize=False)
     except Exception:
-        return None  # such a template needs other turns; the two other end tokens remain
+        return None  # the template needs other turns; the two other end tokens remain
     _, probe, rest = text.rpartition(_PROBE)
     after = tokenizer(rest, add_special_tokens=False)["input_ids"] if probe else []
     added = tokenizer.added_tokens_decoder

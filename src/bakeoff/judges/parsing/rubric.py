@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from math import fsum
 
-from bakeoff.judges.parsing.json_objects import Object, Value
+from bakeoff.judges.parsing.json_objects import Members, ScannedValue
 from bakeoff.judges.parsing.reply_fields import FieldError, Fields
 from bakeoff.judges.parsing.verdicts import (
     SCORE,
@@ -23,8 +23,9 @@ RUBRIC_SCHEMA = object_schema(
 def parse_rubric(completion: Completion, criteria: Sequence[Criterion]) -> Verdict:
     """Return the verdict for the higher weighted mean score over the criteria.
 
-    Each criterion needs its two scores exactly once; other criteria are ignored. `criteria` in the
-    JSON is a list of objects with a name, or one object with the names as keys.
+    Each criterion needs its two scores; further criteria in the reply have no weight. `criteria` in
+    the JSON is a list of objects with a name, or one object with the names as keys. Raises
+    VerdictError if a score is missing or invalid, or any criterion occurs twice.
     """
 
     def make(fields: Fields) -> Verdict:
@@ -59,7 +60,7 @@ def _scores_by_name(fields: Fields) -> dict[str, Scores]:
     return scores
 
 
-def _named_items(criteria: Value) -> Iterator[tuple[str, Fields]]:
+def _named_items(criteria: ScannedValue) -> Iterator[tuple[str, Fields]]:
     if isinstance(criteria, tuple):
         criteria = [(("name", name), *_members(item)) for name, item in criteria]
     for item in criteria or ():
@@ -67,7 +68,7 @@ def _named_items(criteria: Value) -> Iterator[tuple[str, Fields]]:
         yield _normalized(str(fields.values("name")[0])), fields
 
 
-def _members(item: Value) -> Object:
+def _members(item: ScannedValue) -> Members:
     if not isinstance(item, tuple):
         raise FieldError(f"a criterion is {str(item)[:40]!r}, not an object")
     return item

@@ -1,6 +1,6 @@
 """Parsers of verdicts and scores in JSON objects or labeled lines.
 
-Each takes a completion and returns a Verdict or a score, or raises VerdictError, whatever the text.
+Each takes a completion and returns a Verdict or a score; for any other text it raises VerdictError.
 The last complete verdict counts; several that differ, or a malformed object after it, are errors.
 """
 
@@ -133,10 +133,10 @@ def parse_reply(
     parse_lines: Callable[[str], Fields],
     names: frozenset[str],
 ) -> R:
-    """Return what `make` returns for the last object with one of the fields `names`.
+    """Return what `make` makes of the last object with one of the fields `names` or an explanation.
 
-    Without such an object the fields are those that `parse_lines` finds. VerdictError if `make`
-    raises FieldError for all of them, if their verdicts differ, or the last object is malformed.
+    Without such an object, `parse_lines` finds the fields. Raises VerdictError if `make` raises
+    FieldError for all objects, if their verdicts differ, or if the last object is malformed.
     """
     candidates = [(Fields(obj.fields), obj.complete) for obj in find_objects(completion.text)]
     candidates = [each for each in candidates if each[0].names & (names | {"explanation"})]

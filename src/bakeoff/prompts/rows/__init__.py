@@ -1,4 +1,4 @@
-"""Readers of rows: files, and datasets of a folder or the hub."""
+"""Readers of rows from files, and from datasets in a folder or on the hub."""
 
 from bakeoff.prompts.rows.dataset import DatasetPart, DatasetRows, read_dataset
 from bakeoff.prompts.rows.files import (

@@ -1,4 +1,4 @@
-"""Reads rows of a dataset, a folder or a hub name, with the `datasets` library."""
+"""Reads rows of a dataset in a folder or on the hub, with the `datasets` library."""
 
 import re
 import warnings
@@ -11,9 +11,8 @@ from bakeoff.errors import ConfigError
 from bakeoff.prompts.rows.files import Row, format_names
 from bakeoff.records import content_key
 
-# Seconds. Each address of a host is tried for this long if the network is down.
-_CONNECT_TIMEOUT = 3.0
-_REQUEST_TIMEOUT = 10.0
+_CONNECT_TIMEOUT = 3.0  # seconds for each address of the host
+_REQUEST_TIMEOUT = 10.0  # seconds
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 
@@ -23,7 +22,7 @@ class DatasetRows(NamedTuple):
 
     rows: Iterator[Row]
     revision: str | None = None
-    """Commit of the hub repository."""
+    """Commit of the hub repository; None for a folder."""
 
 
 class DatasetPart(NamedTuple):
@@ -38,11 +37,12 @@ class DatasetPart(NamedTuple):
 def read_dataset(
     target: str, part: DatasetPart, *, select: Callable[[Sequence[str]], Sequence[str]]
 ) -> DatasetRows:
-    """Return the rows of a dataset; `select` gets its column names and returns those to read.
+    """Return the rows of a dataset.
 
-    The default split is `test`, or the only one. Only files of that split are downloaded; they are
-    cached, so that they can be read offline later. Raises ConfigError if the dataset is missing or
-    cannot be read.
+    `target` is a folder or a name on the hub. `select` is called with the column names and returns
+    those to read. The default split is `test`, or the only one. Only files of that split are
+    downloaded; they are cached, so that they can be read offline later. Raises ConfigError if the
+    dataset is missing or cannot be read, or without the `datasets` library.
     """
     try:
         import datasets
@@ -71,7 +71,7 @@ def read_dataset(
 
 
 def _revision(data: Any) -> str | None:
-    """Return the commit of a hub dataset: the library names its cache folder after it."""
+    """Return the commit of a hub dataset, after which the library names its cache folder."""
     folders = {Path(file["filename"]).parent.name for file in data.cache_files}
     return next((name for name in folders if _COMMIT.fullmatch(name)), None)
 
@@ -98,7 +98,7 @@ def _load(target: str, part: DatasetPart) -> Any:
 
 def _download(target: str, part: DatasetPart) -> Any:
     # `load_dataset` would download every split: 1.6 GB of UltraChat, whose test split has 80 MB.
-    # The restricted builder needs its own cache: the shared one would treat it as complete.
+    # The restricted builder needs its own cache: in the shared one it would count as complete.
     import datasets
 
     options = {"name": part.config, "revision": part.revision}
@@ -121,16 +121,14 @@ def _load_cached(target: str, part: DatasetPart, reason: str) -> Any:
     options = {"name": part.config, "revision": part.revision, "split": split}
     online, datasets.config.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE, True
     try:
-        for cache in (
-            _cache(split),
-            None,
-        ):  # ours, and the complete dataset if another program loaded it
+        # None is the shared cache, where other programs may have loaded the complete dataset.
+        for cache in (_cache(split), None):
             try:
                 data = datasets.load_dataset(target, **options, cache_dir=cache)
             except (OSError, ValueError):
                 continue
             if not _COMMIT.fullmatch(part.revision or "") or _revision(data) == part.revision:
-                return data  # offline, the library ignores the requested revision
+                return data  # offline, the library may load another revision than requested
     finally:
         datasets.config.HF_HUB_OFFLINE = online
     raise ConfigError(
@@ -140,7 +138,7 @@ def _load_cached(target: str, part: DatasetPart, reason: str) -> Any:
 
 
 def _unreachable() -> str | None:
-    # The library retries for minutes without a network, so that one request is made before.
+    # Without a network, the library retries for minutes: one request is tried first.
     import datasets
     import httpx
     from huggingface_hub import get_session
@@ -177,7 +175,7 @@ def _no_progress_bars() -> Iterator[None]:
     from huggingface_hub import utils
 
     libraries = [lib for lib in (datasets.utils, utils) if not lib.are_progress_bars_disabled()]
-    with warnings.catch_warnings():  # the environment may force progress bars: a warning
+    with warnings.catch_warnings():  # warns if environment variables force progress bars
         warnings.simplefilter("ignore")
         for library in libraries:
             library.disable_progress_bars()

@@ -20,7 +20,7 @@ TEXT = "text"  # column of a line of a .txt file, and of a row that is a string
 MAX_LINE_SIZE = 64 << 20  # bytes
 MAX_FILE_SIZE = 1 << 30  # bytes of a file that is read into memory
 MAX_DEPTH = 100  # nested lists and objects
-_MAX_NAMES = 12  # that a message lists
+_MAX_NAMES = 12  # names that a message lists
 _SIZES = ((30, "GB"), (20, "MB"), (10, "kB"), (0, "bytes"))
 
 
@@ -36,7 +36,8 @@ def read_rows(path: Path, *, lists: Sequence[str]) -> Iterator[Row]:
     """Yield the rows of a file; all formats but .json are streamed.
 
     A row of .jsonl or .json is an object, or a string, which becomes the column `text` like a line
-    of .txt. `lists` are the keys under which a .json object may have its rows. Raises ConfigError.
+    of .txt. `lists` are the keys under which a .json object may have its rows. Raises ConfigError
+    if the file is missing or cannot be read, or if a row is invalid.
     """
     try:
         if path.is_dir():
@@ -60,7 +61,11 @@ def read_rows(path: Path, *, lists: Sequence[str]) -> Iterator[Row]:
 
 
 def read_file(path: Path, max_size: int = MAX_FILE_SIZE) -> bytes:
-    """Return the content of a regular file. Raises ConfigError above `max_size` bytes."""
+    """Return the content of a regular file.
+
+    Raises ConfigError if it is not a regular file or has more than `max_size` bytes, and OSError if
+    it cannot be read.
+    """
     try:
         if path.exists() and not path.is_file():
             raise ConfigError(f"{str(path)!r} is no file: name the file itself")
@@ -80,13 +85,16 @@ def format_size(count: int) -> str:
 
 
 def json_value(text: str) -> JsonValue:
-    """Parse JSON; the last of several equal keys wins. Raises ValueError if it is invalid."""
+    """Parse JSON; of equal keys in an object, the last one is used.
+
+    Raises ValueError if the text is invalid, nested too deeply, or has an integer that is too long.
+    """
     try:
         value: JsonValue = json.loads(text)
     except (RecursionError, ValueError) as error:
         if isinstance(error, json.JSONDecodeError):
             raise
-        too_deep = isinstance(error, RecursionError)  # else an integer with too many digits
+        too_deep = isinstance(error, RecursionError)  # otherwise an integer with too many digits
         why = "it is nested too deeply" if too_deep else "a number in it has too many digits"
         raise ValueError(why) from None
     if text.count("[") + text.count("{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
@@ -106,14 +114,17 @@ def _depth(value: JsonValue) -> int:
 
 
 def format_names(names: Iterable[str]) -> str:
-    """Return the first dozen names for a message; quote those with unprintable characters."""
+    """Return up to twelve distinct names for a message; `none` without names.
+
+    Empty names and names with unprintable characters are quoted.
+    """
     every = list(dict.fromkeys(names))
     shown = [name if name.isprintable() and name else repr(name) for name in every[:_MAX_NAMES]]
     return ", ".join(shown + ["..."] * (len(every) > _MAX_NAMES)) or "none"
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    # Read as bytes: text mode would split at a lone \r, and its decoding errors name no line.
+    # Opened in binary mode: text mode splits at a lone \r, and its decoding errors name no line.
     with path.open("rb") as file:
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_SIZE + 1), b""), 1):
             if len(line) > MAX_LINE_SIZE:

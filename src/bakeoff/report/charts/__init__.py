@@ -20,19 +20,19 @@ from bakeoff.report.charts.vega_script import vega_script
 __all__ = ["PAPER", "Chart", "Table", "pair_charts", "summary_charts", "theme", "vega_script"]
 
 
-def pair_charts(pair: PairSummary, trial: PairData, order: Sequence[str]) -> dict[str, Chart]:
+def pair_charts(pair: PairSummary, data: PairData, order: Sequence[str]) -> dict[str, Chart]:
     """The charts of one pair of models by name, in the order of showing.
 
-    `trial` is the data of `pair`, `order` the prompt ids in the order of the run.
+    `data` is the data of `pair`, `order` the prompt ids in the order of the run.
     """
     return _by_name(
         win_rate_chart(pair),
-        score_chart(pair, trial),
+        score_chart(pair, data),
         slices_chart(pair),
-        sequence_chart(pair, trial, order),
-        order_chart(pair, trial),
-        length_chart(pair, trial),
-        agreement_chart(trial),
+        sequence_chart(pair, data, order),
+        order_chart(pair, data),
+        length_chart(pair, data),
+        agreement_chart(data),
     )
 
 

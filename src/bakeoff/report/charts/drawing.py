@@ -15,8 +15,8 @@ from pydantic import JsonValue
 from bakeoff.report.charts.palette import SIDES
 from bakeoff.stats.results import Estimate
 
-Row = dict[str, str | float | int]
-Spec = dict[str, JsonValue]
+ChartRow = dict[str, str | float | int]
+VegaSpec = dict[str, JsonValue]
 
 MAX_TABLE_ROWS = 50  # of the table of a chart
 # Bidirectional classes of characters that reorder the text around them.
@@ -38,7 +38,7 @@ class Chart(NamedTuple):
     name: str  # unique within the charts of a pair, used in file names
     title: str
     description: str  # one sentence with the numbers, as caption and text alternative
-    spec: Spec  # without colors: to be drawn with the config of `theme`
+    spec: VegaSpec  # without colors: to be drawn with the config of `theme`
     table: Table
 
 
@@ -80,7 +80,7 @@ def count_text(count: int, singular: str, plural: str) -> str:
     return f"{count:,} {singular if count == 1 else plural}"
 
 
-def inline_chart(rows: Sequence[Row]) -> alt.Chart:
+def inline_chart(rows: Sequence[ChartRow]) -> alt.Chart:
     """A chart with these rows as inline data, without a mark."""
     return alt.Chart(alt.InlineData(values=[dict(row) for row in rows]))
 
@@ -153,7 +153,7 @@ def expression(text: str) -> alt.ExprRef:
     return alt.ExprRef(text)
 
 
-def layered_spec(layers: Sequence[alt.Chart], height: int, description: str) -> Spec:
+def layered_spec(layers: Sequence[alt.Chart], height: int, description: str) -> VegaSpec:
     """The spec of layers, as wide as its container, with inline data and without a config."""
     chart = alt.layer(*layers).properties(
         width="container",
@@ -169,7 +169,7 @@ def layered_spec(layers: Sequence[alt.Chart], height: int, description: str) -> 
     return _share_data(spec)
 
 
-def _share_data(spec: dict[str, Any]) -> Spec:
+def _share_data(spec: dict[str, Any]) -> VegaSpec:
     """Move the data that occurs most often from the layers to the top level of the spec."""
     encoded = [json.dumps(layer["data"]) for layer in spec["layer"]]
     shared = max(encoded, key=lambda text: (encoded.count(text) - 1) * len(text))

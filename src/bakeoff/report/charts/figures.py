@@ -35,11 +35,11 @@ def write_figures(results: Results, folder: Path) -> list[Path]:
 
 def _figures(results: Results) -> Mapping[str, Chart]:
     """All charts by their file name without suffix."""
-    summary, trials = results.summary, pair_data_of(results)
+    summary, by_pair = results.summary, pair_data_of(results)
     order = [prompt.id for prompt in results.prompts]
     figures = summary_charts(summary)
     for pair, prefix in zip(summary.pairs, _prefixes(summary.pairs), strict=True):
-        pair_data = trials.get((pair.a, pair.b))
+        pair_data = by_pair.get((pair.a, pair.b))
         charts = pair_charts(pair, pair_data, order) if pair_data else {}
         figures |= {f"{prefix}{name}": chart for name, chart in charts.items()}
     return figures

@@ -12,9 +12,9 @@ from bakeoff.records import Outcome, PairSummary, Rating, SliceOutcome
 from bakeoff.report.charts.drawing import (
     MAX_TABLE_ROWS,
     Chart,
-    Row,
-    Spec,
+    ChartRow,
     Table,
+    VegaSpec,
     count_text,
     difference_axis,
     display_name,
@@ -232,15 +232,15 @@ def _table(lines: Sequence[ForestRow], scale: ForestScale, name: str) -> Table:
     return Table((name, value, "95 % interval", count, *last), tuple(rows[:MAX_TABLE_ROWS]))
 
 
-def forest(lines: Sequence[ForestRow], scale: ForestScale, head: str, description: str) -> Spec:
+def forest(lines: Sequence[ForestRow], scale: ForestScale, head: str, description: str) -> VegaSpec:
     """A forest plot: names on the left, intervals in the middle, numbers on the right.
 
     Narrow charts omit the column of counts; `head` is the heading of the plot.
     """
-    rows: list[Row] = []
+    rows: list[ChartRow] = []
     for index, line in enumerate(lines):
         value, span = scale.texts(line.value)
-        row: Row = {"name": line.name, "y": (index + 0.5) * _ROW, "side": line.side}
+        row: ChartRow = {"name": line.name, "y": (index + 0.5) * _ROW, "side": line.side}
         row |= {"at": line.value.estimate, "low": line.value.low, "high": line.value.high}
         rows.append(row | {"value": value, "range": span, "n": line.n, "group": line.group})
     fields = {"name": "name", "value": scale.heads[0], "range": "95 %", "n": scale.heads[1]}

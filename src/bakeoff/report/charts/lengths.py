@@ -8,12 +8,11 @@ import altair as alt
 import numpy as np
 from scipy.special import expit, logit
 
-from bakeoff.analysis.judgment_table import Codes, Values
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import PairSummary
 from bakeoff.report.charts.drawing import (
     Chart,
-    Row,
+    ChartRow,
     Table,
     count_text,
     difference_axis,
@@ -31,6 +30,7 @@ from bakeoff.report.charts.drawing import (
     tooltips,
 )
 from bakeoff.report.charts.marks import center_line, end_labels
+from bakeoff.stats.arrays import Codes, Values
 from bakeoff.stats.results import LengthEffect
 
 MAX_POINTS = 1500  # a random sample of more prompts is drawn
@@ -99,7 +99,7 @@ def _description(effect: LengthEffect, count: int, names: tuple[str, str]) -> st
 def _points(lengths: _LengthData) -> alt.Chart:
     drawn, count = lengths.drawn, len(lengths.drawn)
     shift = np.random.default_rng(SEED).uniform(-_JITTER, _JITTER, count)
-    rows: list[Row] = [
+    rows: list[ChartRow] = [
         {"d": round(difference, 1), "v": round(value, 3), "y": round(value + offset, 3)}
         | {"side": side_of(value - 0.5).replace("tie", "none")}
         for value, difference, offset in zip(
@@ -142,11 +142,11 @@ def _fitted(effect: LengthEffect, lengths: _LengthData) -> list[alt.Chart]:
     alpha = float(logit(np.clip(controlled.estimate, 1e-9, 1 - 1e-9)))
     at = np.linspace(*lengths.reach, _CURVE)
     rates = expit(alpha + slope.estimate * np.tanh(at / sd))
-    curve: list[Row] = [
+    curve: list[ChartRow] = [
         {"d": round(d, 1), "rate": round(rate, 4), "percent": percent(rate)}
         for d, rate in zip(at.tolist(), rates.tolist(), strict=True)
     ]
-    point: Row = {
+    point: ChartRow = {
         "d": 0,
         "rate": controlled.estimate,
         "low": controlled.low,

@@ -5,7 +5,7 @@ from typing import Literal
 import altair as alt
 
 from bakeoff.report.charts.drawing import (
-    Row,
+    ChartRow,
     expression,
     inline_chart,
     text_channel,
@@ -16,7 +16,7 @@ from bakeoff.report.charts.drawing import (
 )
 from bakeoff.stats.results import Estimate
 
-Side = Literal["left", "center", "right"]
+Align = Literal["left", "center", "right"]
 
 
 def center_line(at: float, top: float = 0) -> alt.Chart:
@@ -34,7 +34,7 @@ def end_labels(left: tuple[str, str], right: tuple[str, str], y: float = 2) -> l
 
     `left` and `right` are a text and its style.
     """
-    places: tuple[tuple[tuple[str, str], Side, alt.XValue], ...] = (
+    places: tuple[tuple[tuple[str, str], Align, alt.XValue], ...] = (
         (left, "left", x_at(0)),
         (right, "right", x_at("width")),
     )
@@ -65,7 +65,7 @@ def estimate_marks(estimate: Estimate, texts: dict[str, str], y: float) -> list[
 
     `texts` are the lines of the tooltip: `what` is estimated, its `value` and its `range`.
     """
-    row: Row = {"at": estimate.estimate, "low": estimate.low, "high": estimate.high, **texts}
+    row: ChartRow = {"at": estimate.estimate, "low": estimate.low, "high": estimate.high, **texts}
     names = tooltips({"what": "what", "value": "estimate", "range": "95 % interval"})
     rows, x = inline_chart([row]), alt.X("at", type="quantitative")
     return [
@@ -83,7 +83,7 @@ def value_label(at: float, text: str, y: float, share: float) -> list[alt.Chart]
 
     The text is aligned to stay within the chart, and has a halo over the lines behind it.
     """
-    align: Side = "left" if share < 0.25 else "right" if share > 0.75 else "center"
+    align: Align = "left" if share < 0.25 else "right" if share > 0.75 else "center"
     labels = inline_chart([{"at": at, "text": text}])
     return [
         labels.mark_text(style=style, align=align, baseline="top").encode(

@@ -12,9 +12,9 @@ from bakeoff.records import Comparison, Outcome, PairSummary, Summary
 from bakeoff.report.charts.drawing import (
     MAX_TABLE_ROWS,
     Chart,
-    Row,
-    Spec,
+    ChartRow,
     Table,
+    VegaSpec,
     count_text,
     display_name,
     expression,
@@ -53,13 +53,13 @@ def agreement_chart(pair_data: PairData) -> Chart | None:
         raters.append(("people", pair_data.people_comparisons))
     winners = [{c.prompt_id: c.winner for c in comparisons} for _, comparisons in raters]
     names = [name for name, _ in raters]
-    cells: list[Row] = []
+    cells: list[ChartRow] = []
     for i, j in permutations(range(len(names)), 2):
         shared = winners[i].keys() & winners[j].keys()
         if shared:
             same = sum(winners[i][p] == winners[j][p] for p in shared) / len(shared)
             cell = _cell(i, j, same)
-            labels: Row = {"row": names[i], "column": names[j], "text": percent(same)}
+            labels: ChartRow = {"row": names[i], "column": names[j], "text": percent(same)}
             cells.append(cell | labels | {"n": len(shared)})
     if not cells:
         return None
@@ -79,11 +79,11 @@ def agreement_chart(pair_data: PairData) -> Chart | None:
     )
 
 
-def _above_diagonal(cell: Row) -> bool:
+def _above_diagonal(cell: ChartRow) -> bool:
     return int(cell["i"]) < int(cell["j"])
 
 
-def _agreement(unique: Sequence[Row]) -> str:
+def _agreement(unique: Sequence[ChartRow]) -> str:
     most, least = unique[0], unique[-1]
     description = (
         f"{most['row']} and {most['column']} name the same winner on {most['text']} of "
@@ -138,7 +138,7 @@ def pairs_chart(summary: Summary) -> Chart | None:
 _REVERSED: dict[Outcome, Outcome] = {"better": "worse", "worse": "better"}
 
 
-def _mirrored(pair: PairSummary, index: dict[str, int]) -> list[Row]:
+def _mirrored(pair: PairSummary, index: dict[str, int]) -> list[ChartRow]:
     """The two cells of a pair of models."""
     rate = pair.win_rate
     if rate is None:
@@ -148,10 +148,10 @@ def _mirrored(pair: PairSummary, index: dict[str, int]) -> list[Row]:
         (pair.a, pair.b, rate, pair.outcome),
         (pair.b, pair.a, reverse, _REVERSED.get(pair.outcome, pair.outcome)),
     )
-    rows: list[Row] = []
+    rows: list[ChartRow] = []
     for model, other, value, outcome in sides:
         cell = _cell(index[model], index[other], value.estimate)
-        labels: Row = {
+        labels: ChartRow = {
             "row": display_name(model),
             "column": display_name(other),
             "text": interval(value),
@@ -160,13 +160,13 @@ def _mirrored(pair: PairSummary, index: dict[str, int]) -> list[Row]:
     return rows
 
 
-def _cell(i: int, j: int, share: float) -> Row:
+def _cell(i: int, j: int, share: float) -> ChartRow:
     return {"i": i, "j": j, "share": round(share, 6), "value": percent(share, 0)}
 
 
 def _matrix(
-    names: Sequence[str], cells: Sequence[Row], style: _MatrixStyle, description: str
-) -> Spec:
+    names: Sequence[str], cells: Sequence[ChartRow], style: _MatrixStyle, description: str
+) -> VegaSpec:
     """A heat map: numbered names at the left, the numbers as column heads."""
     count = len(names)
     wide = f"(min(width - {_NAMES}, {_MAX_CELL * count}) / {count})"
@@ -178,14 +178,14 @@ def _matrix(
     )
     x = alt.X("x", type="quantitative", scale=across, axis=None)
     tooltip = tooltips(style.fields)
-    rows: list[Row] = [
+    rows: list[ChartRow] = [
         {
             **cell,
             "x": int(cell["j"]),
             "middle": int(cell["j"]) + 0.5,
             "x2": int(cell["j"]) + 1,
             "y": int(cell["i"]) * _ROW,
-            "centre": (int(cell["i"]) + 0.5) * _ROW,
+            "center": (int(cell["i"]) + 0.5) * _ROW,
             "y2": (int(cell["i"]) + 1) * _ROW,
         }
         for cell in cells
@@ -209,7 +209,7 @@ def _cell_texts(squares: alt.Chart, opacity: str, tooltip: list[alt.Tooltip]) ->
         style="ink", baseline="middle", opacity=expression(opacity)
     ).encode(
         x=alt.X("middle", type="quantitative"),
-        y=pixel_y("centre"),
+        y=pixel_y("center"),
         text=text_channel("value"),
         tooltip=tooltip,
     )
@@ -217,7 +217,7 @@ def _cell_texts(squares: alt.Chart, opacity: str, tooltip: list[alt.Tooltip]) ->
 
 
 def _row_and_column_heads(names: Sequence[str], limit: str) -> list[alt.Chart]:
-    rows: list[Row] = [
+    rows: list[ChartRow] = [
         {"name": name, "number": f"{at + 1}", "x": at + 0.5, "y": (at + 0.5) * _ROW}
         for at, name in enumerate(names)
     ]

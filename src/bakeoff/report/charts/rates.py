@@ -9,7 +9,7 @@ from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import PairSummary
 from bakeoff.report.charts.drawing import (
     Chart,
-    Row,
+    ChartRow,
     Table,
     count_text,
     display_name,
@@ -80,7 +80,7 @@ def win_rate_chart(pair: PairSummary) -> Chart | None:
 
 def _margin(points: float) -> alt.Chart:
     """The band of equivalence, `points` percentage points around 50 %."""
-    row: Row = {
+    row: ChartRow = {
         "low": 0.5 - points / 100,
         "high": 0.5 + points / 100,
         "range": f"{50 - points:g} to {50 + points:g} %",
@@ -106,14 +106,14 @@ def _margin(points: float) -> alt.Chart:
 
 def _outcomes(parts: Sequence[_Part], prompts: int) -> list[alt.Chart]:
     """The stacked bar, with counts in the parts that are wide enough."""
-    rows: list[Row] = []
+    rows: list[ChartRow] = []
     for index, (name, side, count) in enumerate(parts):
         start = sum(part[2] for part in parts[:index])
-        row: Row = {"who": name, "side": side, "count": f"{count:,}"}
+        row: ChartRow = {"name": name, "side": side, "count": f"{count:,}"}
         row |= {"share": percent(count / prompts), "low": start / prompts}
         row |= {"high": (start + count) / prompts, "middle": (start + count / 2) / prompts}
         rows.append(row)
-    tooltip = tooltips({"who": "outcome", "count": "prompts", "share": "share"})
+    tooltip = tooltips({"name": "outcome", "count": "prompts", "share": "share"})
     bar = inline_chart([row for row, part in zip(rows, parts, strict=True) if part[2]]).mark_rect(
         style="part"
     )
@@ -172,7 +172,7 @@ def sequence_chart(pair: PairSummary, pair_data: PairData, order: Sequence[str])
     return Chart("sequence", "As the prompts came in", description, spec, table)
 
 
-def _looks(pair_data: PairData, order: Sequence[str]) -> list[Row]:
+def _looks(pair_data: PairData, order: Sequence[str]) -> list[ChartRow]:
     """At most MAX_LOOKS evenly spaced states, the last of them after all prompts."""
     position = {prompt_id: index for index, prompt_id in enumerate(order)}
     ids = [pair_data.prompt_ids[prompt] for prompt in pair_data.prompt_table.prompt.tolist()]
@@ -182,10 +182,10 @@ def _looks(pair_data: PairData, order: Sequence[str]) -> list[Row]:
     looks = np.unique(np.linspace(1, len(values), min(MAX_LOOKS, len(values))).round().astype(int))
     alpha = pair_data.config.alpha if pair_data.config.design.sequential else 0.05
     lows, highs = confidence_sequence_at(values, looks.tolist(), alpha)
-    rows: list[Row] = []
+    rows: list[ChartRow] = []
     for look, low, high in zip(looks.tolist(), lows.tolist(), highs.tolist(), strict=True):
         share = float(means[look - 1])
-        row: Row = {"n": look, "low": round(low, 4), "high": round(high, 4)}
+        row: ChartRow = {"n": look, "low": round(low, 4), "high": round(high, 4)}
         row |= {"range": f"{100 * low:.1f} to {percent(high)}"}
         rows.append(row | {"share": round(share, 4), "value": percent(share)})
     return rows
@@ -196,7 +196,7 @@ def _label_offset(share: float) -> int:
     return -12 if 0.5 <= share < 0.9 or share < 0.1 else 16
 
 
-def _sequence(rows: Sequence[Row], a: str, margin: float) -> list[alt.Chart]:
+def _sequence(rows: Sequence[ChartRow], a: str, margin: float) -> list[alt.Chart]:
     tooltip = tooltips({"n": "prompts", "value": "so far", "range": "95 % sequence"})
     x = alt.X(
         "n",

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import altair as alt
 import numpy as np
 
-from bakeoff.analysis.judgment_table import Values
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import PairSummary
 from bakeoff.report.charts.drawing import (
     Chart,
-    Row,
+    ChartRow,
     Table,
     count_text,
     difference_axis,
@@ -25,6 +24,7 @@ from bakeoff.report.charts.drawing import (
     tooltips,
 )
 from bakeoff.report.charts.marks import center_line, end_labels, estimate_marks, value_label
+from bakeoff.stats.arrays import Values
 from bakeoff.stats.results import Estimate
 
 _BIN_WIDTHS = (0.1, 0.05, 0.02, 0.01)  # on the scale of 0 to 1
@@ -50,7 +50,7 @@ def score_chart(pair: PairSummary, pair_data: PairData) -> Chart | None:
         tuple((row["range"], _higher(str(row["side"]), a, b), row["count"]) for row in rows),
     )
     for row in rows:
-        row["who"] = _higher(str(row["side"]), a, b)
+        row["higher"] = _higher(str(row["side"]), a, b)
     spec = layered_spec(_histogram(rows, mean, (a, b)), 210, description)
     return Chart("score-differences", "Score differences", description, spec, table)
 
@@ -69,17 +69,17 @@ def _bin_width(differences: Values) -> float:
     ][-1]
 
 
-def _bins(differences: Values, width: float) -> list[Row]:
+def _bins(differences: Values, width: float) -> list[ChartRow]:
     """Counts by bin and side; only the bin around 0 has both sides."""
     counts = Counter(
         (math.copysign(math.floor(abs(value) / width + 0.5 + 1e-9), value), side_of(value))
         for value in differences.tolist()
     )
-    rows: list[Row] = []
+    rows: list[ChartRow] = []
     stacked: Counter[float] = Counter()
     for (step, side), count in sorted(counts.items(), key=lambda item: (item[0][0], item[0][1])):
         low, high = (step - 0.5) * width, (step + 0.5) * width
-        row: Row = {"low": round(low, 4), "high": round(high, 4), "side": side, "count": count}
+        row: ChartRow = {"low": round(low, 4), "high": round(high, 4), "side": side, "count": count}
         row |= {"from": stacked[step], "to": stacked[step] + count}
         row["range"] = f"{signed(low, 2)} to {signed(high, 2)}"
         stacked[step] += count
@@ -87,7 +87,7 @@ def _bins(differences: Values, width: float) -> list[Row]:
     return rows
 
 
-def _histogram(rows: Sequence[Row], mean: Estimate, names: tuple[str, str]) -> list[alt.Chart]:
+def _histogram(rows: Sequence[ChartRow], mean: Estimate, names: tuple[str, str]) -> list[alt.Chart]:
     reach = max(*(abs(float(row[edge])) for row in rows for edge in ("low", "high")), 0.1)
     reach = max(reach, abs(mean.low), abs(mean.high))
     x = alt.X(
@@ -109,7 +109,7 @@ def _histogram(rows: Sequence[Row], mean: Estimate, names: tuple[str, str]) -> l
         "value": value,
         "range": f"{signed(mean.low, 3)} to {signed(mean.high, 3)}",
     }
-    fields = {"who": "higher", "range": "difference", "count": "prompts"}
+    fields = {"higher": "higher", "range": "difference", "count": "prompts"}
     return [
         inline_chart(rows)
         .mark_rect(style="part")

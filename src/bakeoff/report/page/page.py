@@ -59,7 +59,7 @@ class PairSection(NamedTuple):
 
 def render_page(results: Results, links: Sequence[tuple[str, str]] = ()) -> Page:
     """The page of results; `links` are the text and URL of further links in its navigation."""
-    trials = pair_data_of(results)
+    by_pair = pair_data_of(results)
     own = [*(_licensed(*names) for names in _VENDORED.items()), *map(_read, _SCRIPTS)]
     scripts = [_script(charts.vega_script()), _script("\n".join(own))]
     style = Markup("\n".join(map(_read, _STYLES)))  # noqa: S704 - our own files
@@ -78,14 +78,14 @@ def render_page(results: Results, links: Sequence[tuple[str, str]] = ()) -> Page
             themes={"light": charts.theme(dark=False), "dark": charts.theme(dark=True)},
             charts=charts.summary_charts(results.summary),
             sections=[
-                _pair_section(results, pair, trials.get((pair.a, pair.b)), order)
+                _pair_section(results, pair, by_pair.get((pair.a, pair.b)), order)
                 for pair in results.summary.pairs
             ],
             run_lines=run_lines(results.run_usage),
             command=command_line(results.config),
             hashes=content_hashes(results),
             judges=list(dict.fromkeys(judgment.judge for judgment in results.judgments)),
-            pairs=pack_pairs(results, list(trials.values())),
+            pairs=pack_pairs(results, list(by_pair.values())),
         )
     )
     return Page(html, policy)

@@ -170,7 +170,7 @@ const PairView = (() => {
   function completionColumn(pair, side, completion, view) {
     const name = pair.names[side === "a" ? 0 : 1];
     const column = make("article", `completion ${side}`, make("h4", "", modelName(pair, side)));
-    const failures = pair.body.completion_failures.filter(({ who }) => who === name);
+    const failures = pair.body.completion_failures.filter(({ participant }) => participant === name);
     if (!completion) {
       column.append(...(failures.length ? failures.map(failure) : [make("p", "soft", "No completion.")]));
       return column;
@@ -184,11 +184,11 @@ const PairView = (() => {
   }
 
   function facts(completion) {
-    const { text = "", tokens, finish, cut, suspicious = [] } = completion;
+    const { text = "", tokens, finish, truncated, suspicious = [] } = completion;
     const line = make("p", "measure soft", `${count(text.length)} characters`);
     if (tokens) line.append(` · ${count(tokens)} tokens`);
     if (finish === "length") line.append(" · ", make("span", "warn", "cut at the limit"));
-    else if (cut) line.append(" · ", make("span", "warn", "looks cut"));
+    else if (truncated) line.append(" · ", make("span", "warn", "looks cut"));
     if (finish === "refused") line.append(" · ", make("span", "warn", "refused"));
     for (const kind of suspicious) line.append(" · ", make("span", "warn", kind));
     return line;
@@ -199,14 +199,14 @@ const PairView = (() => {
   function verdicts(pair) {
     const all = pair.body.verdicts[pair.number];
     const failures = pair.body.judgment_failures[pair.number];
-    const judges = new Set([...all.map(({ judge }) => judge), ...failures.map(({ who }) => who)]);
+    const judges = new Set([...all.map(({ judge }) => judge), ...failures.map(({ participant }) => participant)]);
     const parts = [make("h3", "", "Verdicts")];
     if (!judges.size) parts.push(make("p", "soft", "Nobody judged this pair."));
     for (const judge of judges) {
       const own = all.filter((verdict) => verdict.judge === judge);
       parts.push(heading(pair, judge, own));
       if (own.length) parts.push(table(pair, own));
-      parts.push(...failures.filter(({ who }) => who === judge).map(failure));
+      parts.push(...failures.filter(({ participant }) => participant === judge).map(failure));
     }
     return parts;
   }
@@ -253,7 +253,7 @@ const PairView = (() => {
     const { first, presented, repeat = 0, sample = 0 } = verdict;
     const shown = make("td", "order");
     if (first) shown.append(modelName(pair, first === pair.names[0] ? "a" : "b"));
-    else shown.append(make("span", "soft", presented === "apart" ? "each alone" : "not known"));
+    else shown.append(make("span", "soft", presented === "pointwise" ? "each alone" : "not known"));
     const which = [sample && `sample ${sample + 1}`, repeat && `repeat ${repeat + 1}`].filter(Boolean);
     if (which.length) shown.append(make("span", "soft", ` ${which.join(", ")}`));
     shown.dataset.label = "Shown first";
@@ -283,11 +283,11 @@ const PairView = (() => {
     return cell;
   }
 
-  function notes({ mended, contradicts_scores, kept }) {
+  function notes({ retry_reason: retry, contradicts_scores, shown_characters: shown }) {
     const lines = [
       contradicts_scores && "its scores say otherwise",
-      mended && `asked again: the first reply was ${mended === "unreadable" ? mended : "a contradiction"}`,
-      kept && `was shown ${count(kept)} characters of each`,
+      retry && `asked again: the first reply was ${retry === "unreadable" ? retry : "a contradiction"}`,
+      shown && `was shown ${count(shown)} characters of each`,
     ].filter(Boolean);
     return lines.length ? [make("p", "warn", lines.join(" · "))] : [];
   }

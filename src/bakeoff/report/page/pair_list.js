@@ -224,7 +224,7 @@ const PairList = (() => {
       const lower = (texts) => texts.filter(Boolean).join("\n").toLowerCase();
       const ofModel = (name, model) => [
         ...body.completions[model].flatMap(({ text, thinking, raw }) => [text, thinking, raw]),
-        ...body.completion_failures.filter(({ who }) => who === name).map(({ message }) => message),
+        ...body.completion_failures.filter(({ participant }) => participant === name).map(({ message }) => message),
       ];
       const criteria = body.criteria.flatMap(([name, description]) => [name, description]);
       const texts = {

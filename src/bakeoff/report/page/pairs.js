@@ -336,7 +336,7 @@
 
   // -- The open pair -------------------------------------------------------------------------------
 
-  // `step` is the history method that records it (pushState, replaceState), or null.
+  // `step` is the method of `history` that updates the URL (pushState, replaceState), or null.
   async function open(row, step) {
     current = row;
     const mine = ++turn;
@@ -380,7 +380,7 @@
         }
       }
     }
-    CSS.highlights.set("pairs-found", new Highlight(...ranges));
+    CSS.highlights.set("pairs-match", new Highlight(...ranges));
   }
 
   function showPosition() {
@@ -498,17 +498,17 @@
   function applyUrl() {
     const parsedUrl = parsed(location.hash);
     if (!parsedUrl) return;
-    const { open: wanted, ...rest } = parsedUrl;
+    const { open: target, ...rest } = parsedUrl;
     const changed = Object.keys(rest).some((name) => String(rest[name]) !== String(view[name]));
-    const row = wanted ? pairList.find(...wanted) : -1;
+    const row = target ? pairList.find(...target) : -1;
     if (changed) {
       view = rest;
       current = row >= 0 ? row : current;
       refresh();
     }
-    if (wanted && row < 0) showError("The link names a pair that is not in these results.");
+    if (target && row < 0) showError("The link names a pair that is not in these results.");
     if (row >= 0) openPair(row, null);
-    else if (!wanted && isReading() && isNarrow()) closePair();
+    else if (!target && isReading() && isNarrow()) closePair();
   }
 
   function listen() {
@@ -545,7 +545,7 @@
   }
 
   function showError(message) {
-    const line = document.getElementById("pairs-trouble");
+    const line = document.getElementById("pairs-error");
     line.hidden = false;
     line.textContent = message;
   }

@@ -191,12 +191,12 @@ def _regressions(data: PairData) -> set[str]:
     orders: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for judgment in data.judgments:
         if judgment.presented != "unknown":
-            order = judgment.first if judgment.presented == "recorded" else "apart"
+            order = judgment.first if judgment.presented == "recorded" else "pointwise"
             orders[judgment.prompt_id][order].append(preference_of(data.a, judgment))
     return {
         prompt_id
         for prompt_id in lost
-        if ({data.a, data.b} <= orders[prompt_id].keys() or "apart" in orders[prompt_id])
+        if ({data.a, data.b} <= orders[prompt_id].keys() or "pointwise" in orders[prompt_id])
         and all(sum(values) / len(values) < 0.5 - 1e-9 for values in orders[prompt_id].values())
     }
 
@@ -257,7 +257,7 @@ def _completion(completion: Completion, kinds: Sequence[str]) -> JsonValue:
         "thinking": completion.thinking,
         "finish": completion.finish,
         "tokens": completion.tokens,
-        "cut": is_truncated(completion),
+        "truncated": is_truncated(completion),
         "suspicious": list(kinds),
         # The raw reply explains an empty completion.
         "raw": completion.raw if not completion.text.strip() else None,
@@ -279,16 +279,16 @@ def _verdict(judgment: Judgment, a: str, people: set[str]) -> JsonValue:
         "scores": list(verdict.scores) if verdict.scores else None,
         "raw_scores": [s if isfinite(s) else None for s in verdict.raw_scores or ()],
         "reason": verdict.reason,
-        "mended": verdict.retry_reason,
+        "retry_reason": verdict.retry_reason,
         "contradicts_scores": verdict.contradicts_scores,
-        "kept": verdict.shown_characters,
+        "shown_characters": verdict.shown_characters,
     }
     return _without_empty(fields) | {"a": fields["a"]}
 
 
 def _failure(failure: Failure) -> JsonValue:
     fields: dict[str, JsonValue] = {
-        "who": failure.participant,
+        "participant": failure.participant,
         "kind": failure.kind,
         "message": failure.message,
         "raw": failure.raw[:_MAX_RAW] if failure.raw else None,

@@ -10,33 +10,31 @@ _WORDS = {"completion": ("completes", "completions"), "judgment": ("judges", "ve
 
 def plan_sections(plan: Plan) -> Sections:
     """One section: a line for each model and judge, the total, and the assumptions."""
-    lines = [_expense(expense) for expense in plan.usage]
+    lines = [_plan_line(row) for row in plan.usage]
     title = f"What {plan.prompts} prompts would take"
     assumed = [f"Assumed: {note}" for note in plan.notes]
     return {title: [*lines, f"Together: {_total(plan)}", *assumed]}
 
 
-def _expense(expense: StageUsage) -> str:
-    verb, outcomes = _WORDS[expense.stage]
-    parts = (
-        [_count(expense.requests, "request")] if expense.requests else ["nothing is left to ask"]
-    )
-    if expense.input_tokens is not None and expense.output_tokens is not None:
-        parts.append(f"{expense.input_tokens:,} tokens read, {expense.output_tokens:,} written")
-    if expense.requests:
-        parts.append(_price(expense.cost, expense.max_cost))
-    if expense.seconds:
-        parts.append(_time(expense.seconds))
-    if expense.stored:
-        parts.append(f"{expense.stored:,} {outcomes} are in the store")
-    return f"{expense.participant} {verb}: {', '.join(parts)}"
+def _plan_line(row: StageUsage) -> str:
+    verb, outcomes = _WORDS[row.stage]
+    parts = [_count(row.requests, "request")] if row.requests else ["nothing is left to ask"]
+    if row.input_tokens is not None and row.output_tokens is not None:
+        parts.append(f"{row.input_tokens:,} tokens read, {row.output_tokens:,} written")
+    if row.requests:
+        parts.append(_price(row.cost, row.max_cost))
+    if row.seconds:
+        parts.append(_time(row.seconds))
+    if row.stored:
+        parts.append(f"{row.stored:,} {outcomes} are in the store")
+    return f"{row.participant} {verb}: {', '.join(parts)}"
 
 
 def _total(plan: Plan) -> str:
-    requests = sum(expense.requests for expense in plan.usage)
+    requests = sum(row.requests for row in plan.usage)
     parts = [_count(requests, "request"), _price(plan.cost, plan.max_cost)]
     if plan.cost is None:
-        known = [expense.cost for expense in plan.usage if expense.cost is not None]
+        known = [row.cost for row in plan.usage if row.cost is not None]
         parts[-1] = f"no price is known for {', '.join(plan.unpriced)}"
         if any(known):
             parts.append(f"{dollar_text(sum(known))} for the others")
@@ -45,13 +43,13 @@ def _total(plan: Plan) -> str:
     return ", ".join(parts)
 
 
-def _price(cost: float | None, dearest: float | None) -> str:
+def _price(cost: float | None, max_cost: float | None) -> str:
     if cost is None:
         return "no price is known"
-    if not cost and not dearest:
+    if not cost and not max_cost:
         return "nothing to pay"
-    most = "" if dearest is None else f", at most {dollar_text(dearest)}"
-    return f"about {dollar_text(cost)}{most}"
+    upper = "" if max_cost is None else f", at most {dollar_text(max_cost)}"
+    return f"about {dollar_text(cost)}{upper}"
 
 
 def _time(seconds: float) -> str:
@@ -70,20 +68,20 @@ def cost_lines(results: Results) -> list[str]:
     return lines + run_lines(results.run_usage) if lines else []
 
 
-def usage_lines(spending: Iterable[StageUsage]) -> list[str]:
+def usage_lines(usage: Iterable[StageUsage]) -> list[str]:
     """One line for each model and judge whose output tokens are known."""
-    return [_usage(spent) for spent in spending if spent.output_tokens is not None]
+    return [_usage_line(row) for row in usage if row.output_tokens is not None]
 
 
-def _usage(spent: StageUsage) -> str:
-    tokens = [] if spent.input_tokens is None else [f"{spent.input_tokens:,} tokens read"]
-    if spent.cached_tokens:
-        tokens[-1] += f" ({spent.cached_tokens:,} of them cached)"
-    tokens.append(f"{spent.output_tokens:,} {'' if tokens else 'tokens '}written")
-    failed = f" and {spent.failed:,} failed" if spent.failed else ""
-    cost = "no price is known" if spent.cost is None else dollar_text(spent.cost)
-    outcomes = f"{spent.outcomes:,} {_WORDS[spent.stage][1]}"
-    return f"{spent.participant}: {outcomes}{failed}, {', '.join(tokens)}, {cost}"
+def _usage_line(row: StageUsage) -> str:
+    tokens = [] if row.input_tokens is None else [f"{row.input_tokens:,} tokens read"]
+    if row.cached_tokens:
+        tokens[-1] += f" ({row.cached_tokens:,} of them cached)"
+    tokens.append(f"{row.output_tokens:,} {'' if tokens else 'tokens '}written")
+    failed = f" and {row.failed:,} failed" if row.failed else ""
+    cost = "no price is known" if row.cost is None else dollar_text(row.cost)
+    outcomes = f"{row.outcomes:,} {_WORDS[row.stage][1]}"
+    return f"{row.participant}: {outcomes}{failed}, {', '.join(tokens)}, {cost}"
 
 
 def run_lines(usage: Sequence[StageUsage]) -> list[str]:
@@ -97,8 +95,8 @@ def run_lines(usage: Sequence[StageUsage]) -> list[str]:
         parts.append(f"{_count(requests, 'request')}{repeated}")
     if unanswered := sum(row.unanswered for row in usage):
         parts.append(f"{unanswered:,} without a reply (they may be billed all the same)")
-    if kept := sum(row.stored for row in usage):
-        parts.append(f"{kept:,} outcomes from the store, which cost nothing")
+    if stored := sum(row.stored for row in usage):
+        parts.append(f"{stored:,} outcomes from the store, which cost nothing")
     paid = [row.cost for row in usage if row.cost]
     return [f"Made by {', '.join(parts)}" + (f", {dollar_text(sum(paid))} paid" if paid else "")]
 

@@ -63,7 +63,7 @@ def pair_sections(
 
 
 def rating_lines(summary: Summary) -> list[str]:
-    """The strength of each of several models, the strongest first, and the notes on the fit."""
+    """One line per model with its strength (log-odds), the strongest first, then `rating_notes`."""
     lines = []
     for place, rating in enumerate(summary.ratings, 1):
         value = rating.strength
@@ -77,10 +77,10 @@ def rating_lines(summary: Summary) -> list[str]:
             f"wins {100 / (1 + exp(-value.estimate)):.1f}%"
         )
     model = summary.rating_model
-    to_daemon_thread = ", ties aside" if model and model.tie_parameter is not None else ""
+    without_ties = ", ties aside" if model and model.tie_parameter is not None else ""
     return [
         *lines,
-        f"So much a model wins against one at 0{to_daemon_thread}",
+        f"So much a model wins against one at 0{without_ties}",
         *rating_notes(summary),
     ]
 
@@ -92,7 +92,7 @@ def rank_text(rating: Rating) -> str:
 
 
 def rating_notes(summary: Summary) -> list[str]:
-    """How to read the ratings, and the share of ties and the effect of order that the fit found.
+    """How to read the ratings, and the fitted share of ties and advantage of the first position.
 
     Empty without ratings.
     """

@@ -20,17 +20,17 @@ _NOTE = (
 
 def timing_sections(watch: Stopwatch) -> Sections:
     """One section: seconds and share of the wall time by kind of work; they add up to it."""
-    laps, wall = watch.timings()
-    timings = {lap.kind: lap for lap in laps}
-    rows = [(_NAMES[work], timings[work].attributed) for work in _NAMES]
+    timings, wall = watch.timings()
+    by_kind = {timing.kind: timing for timing in timings}
+    rows = [(name, by_kind[kind].attributed) for kind, name in _NAMES.items()]
     rows.append(("everything else", wall - sum(seconds for _, seconds in rows)))
     lines = [_row(name, seconds, wall) for name, seconds in rows]
-    totals = f"Models completed for {timings['generate'].total:.1f} s in all, judges judged for "
+    totals = f"Models completed for {by_kind['generate'].total:.1f} s in all, judges judged for "
     return {
         "Where the time went": [
             *lines,
             _row("in all", wall, wall),
-            f"{totals}{timings['judge'].total:.1f} s.",
+            f"{totals}{by_kind['judge'].total:.1f} s.",
             _NOTE,
         ]
     }

@@ -1,1 +1,1 @@
-"""Rate limits and concurrency limits of servers, and the queues of requests before them."""
+"""Rate limits and concurrency limits of servers, and queues of requests that wait for a server."""

@@ -1,17 +1,17 @@
 """Adaptive limit on the requests in flight at one server, from the latency of its replies."""
 
 INITIAL = 32
-_MIN_GAIN = 4 / 3  # of throughput, for twice the requests in flight to be worth it
-_HOLD_ROUNDS = 8  # rounds without growth after a failed attempt to grow
-_FULL_SHARE = 0.8  # of a round's replies, for the limit to be what bounded its throughput
+_MIN_GAIN = 4 / 3  # of throughput, by which growth continues after the limit has doubled
+_HOLD_ROUNDS = 8  # rounds without growth after an attempt without this gain
+_FULL_SHARE = 0.8  # of a round's replies at the full limit: the limit bounded its throughput
 
 
 class ConcurrencyLimit:
-    """At most `size` requests in flight, at most `maximum`; starts with `initial`.
+    """Limit of requests in flight: `size`, from 1 to `maximum`; starts with `initial`.
 
     Slow start: each reply at the full limit raises it by one, as long as doubling it raises
-    throughput by a third; otherwise the server only queues the requests. A refusal halves the limit
-    (AIMD); afterwards it grows by one per round of replies.
+    throughput by a third; from there on the server only queues the requests. A refusal halves the
+    limit; afterwards it grows by one per round of replies (AIMD).
     """
 
     def __init__(self, maximum: int, initial: int = INITIAL) -> None:
@@ -42,7 +42,7 @@ class ConcurrencyLimit:
             self._start_round(now)
 
     def on_refusal(self) -> None:
-        """Halve the limit: the server receives too many requests."""
+        """Halve the limit, because the server refused a request."""
         self.size = max(1, self.size // 2)
         self._growing, self._was_refused = False, True
         self._start_round(None)

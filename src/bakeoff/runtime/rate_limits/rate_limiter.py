@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 _SHARE = 0.96  # of the learned rate that is used: other clients, and clock differences
 _PROBE_INTERVAL = 120.0  # seconds without a refusal after which twice the learned rate is tried
-_MIN_GROWTH = 1.0  # starts a second from which growth is counted, so that small rates grow too
+_MIN_GROWTH = 1.0  # starts a second: smaller rates grow as much as this one
 _PRIOR = 5.0  # weight, in starts, of the previous rate beside a new measurement
 _SLACK = 0.02  # seconds: starts delayed by the event loop are caught up
 _IDLE = 5.0  # seconds without a start after which the measurement begins anew
@@ -36,7 +36,7 @@ class Quota(NamedTuple):
 
 
 class TokenBucket:
-    """Spreads amounts evenly over time; `max_rate` is amounts a second, infinite without one."""
+    """Spreads amounts evenly over time, at most `max_rate` units a second; None: no maximum."""
 
     def __init__(self, max_rate: float | None) -> None:
         self.max_rate = max_rate or math.inf
@@ -44,7 +44,7 @@ class TokenBucket:
         """Time from which the next amount may be consumed."""
 
     def consume(self, now: float, amount: float, rate: float) -> None:
-        """Consume `amount` at `rate` amounts a second."""
+        """Consume `amount` units, at `rate` units a second."""
         self.next_start = max(self.next_start, now - _SLACK) + amount / rate
 
 
@@ -52,10 +52,10 @@ Period = tuple[float, int]  # its start, and the starts accepted in it
 
 
 class FixedWindow:
-    """Quota of starts per window, of a server that counts in windows.
+    """Quota of starts per window of `length` seconds, for a server that counts in windows.
 
-    The quota is used in the first eighth of each window: so it does not matter whether the window
-    slides, and no request waits longer than for the next one.
+    The quota is used in the first eighth of each window. So it makes no difference whether the
+    server's window slides, and no request waits for longer than one window.
     """
 
     def __init__(self, quota: int, length: float, start: float) -> None:
@@ -65,7 +65,7 @@ class FixedWindow:
         self.used = 0
         """Starts in the current window."""
         self.previous: Period | None = None
-        """The window before."""
+        """The previous window."""
 
     def next_start(self) -> float:
         """Return the time from which a start is allowed."""
@@ -84,19 +84,19 @@ class FixedWindow:
 def grow(learned: float, seconds: float, minimum: float) -> float:
     """Return a learned limit after `seconds` without a refusal.
 
-    It grows with their square: a hard limit is touched now and then, and a temporary one is
-    forgotten within minutes.
+    It grows with the square of the time, as if it were at least `minimum`: slowly at first, so that
+    a permanent limit is rarely exceeded, and within minutes far beyond a temporary one.
     """
     return learned + max(learned, minimum) * (seconds / _PROBE_INTERVAL) ** 2
 
 
 class RateLimiter:
-    """Spreads starts at the highest rate that the server accepts; unlimited until it refuses.
+    """Spreads starts at the highest rate that the server accepts; no limit until it refuses one.
 
-    `rpm` is requests and `tpm` tokens a minute, at most. A refusal teaches a rate: the starts
-    accepted between two times at which the server opened. If the server names a retry-after in
-    which many starts would fit, it counts in windows, and the rate is a quota for each of them;
-    otherwise starts are even, as for a token bucket.
+    `rpm` is requests and `tpm` tokens a minute, at most. The rate is learned from refusals: it is
+    the number of starts that were accepted between two of them, over the time. After a refusal with
+    a retry-after in which many starts would fit, the server is taken to count in windows, and the
+    rate becomes a quota for each window; otherwise starts are spread evenly.
     """
 
     def __init__(self, rpm: float | None = None, tpm: float | None = None) -> None:
@@ -109,14 +109,14 @@ class RateLimiter:
         self._refused_at: float | None = None  # start of the latest series of refusals
         self._rate_before = math.inf  # the rate until then
         self._measured_from: float | None = None  # start of the measurement
-        self._accepted = 0  # starts in it,
-        self._since_open = 0  # and those since the server opened
+        self._accepted = 0  # starts in the measurement
+        self._since_open = 0  # starts since `open_at`
         self._period_before: Period | None = None
-        self._failed_openings = 0  # in a row: the server opened and accepted nothing
+        self._failed_openings = 0  # times in a row that no start was accepted after `open_at`
         self._failed_openings_before = 0
 
     def rate(self, now: float) -> float:
-        """Return the allowed starts a second; infinite without a limit."""
+        """Return the allowed starts per second; infinite without a limit."""
         learned = self._learned_rate
         if self._window:
             learned *= _BURST
@@ -125,7 +125,10 @@ class RateLimiter:
         return min(self._requests.max_rate, learned)
 
     def delay(self, now: float) -> float:
-        """Return the seconds until a start is allowed; infinite while a trial is in flight."""
+        """Return the seconds until a start is allowed.
+
+        Infinite while the first request after a failed opening is in flight.
+        """
         if self._failed_openings and self._since_open:
             return math.inf
         next_start = max(self.open_at, self._requests.next_start, self._tokens.next_start)
@@ -146,13 +149,16 @@ class RateLimiter:
         self._tokens.consume(now, tokens, self._tokens.max_rate)
 
     def on_reply(self, started: float, extra_tokens: float = 0.0) -> None:
-        """Count a reply that was no refusal; `extra_tokens`: used above the expected ones."""
+        """End the trial, if this reply without a refusal is that of one.
+
+        `extra_tokens` were used beyond those expected at the start; they are consumed now.
+        """
         if started >= self.open_at:
             self._failed_openings = 0
         self._tokens.next_start += extra_tokens / self._tokens.max_rate
 
     def on_unavailable(self, started: float, now: float, retry_after: float | None = None) -> None:
-        """Pause: the server was unreachable or overloaded. Says nothing about its rate."""
+        """Pause, because the server was unreachable or overloaded; the learned rate stays."""
         if started >= self.open_at:
             pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self._failed_openings)
             pause = pause if retry_after is None else max(retry_after, pause - _FIRST_PAUSE)
@@ -160,14 +166,15 @@ class RateLimiter:
             self._failed_openings += 1
 
     def set_reported_rate(self, now: float, rate: float) -> None:
-        """Use the rate that the server reports, unless refusals have taught another."""
+        """Use the rate that the server reports, in starts a second, unless one was learned."""
         if self._learned_rate == math.inf and rate < math.inf:
             self._learned_rate, self.open_at = _SHARE * rate, max(self.open_at, now)
 
     def on_refusal(self, started: float, now: float, retry_after: float | None) -> bool:
-        """Pause and learn a rate from a refusal; return whether it starts a new series.
+        """Pause, and learn a rate from a refusal; return whether it is the first of a series.
 
-        Refusals of requests that were in flight at the first one belong to its series.
+        A series is a refusal and those of the requests that were in flight then. `retry_after` is
+        in seconds; None if it was not given.
         """
         is_new = self._refused_at is None or started > self._refused_at
         if is_new:
@@ -183,7 +190,7 @@ class RateLimiter:
         return is_new
 
     def _start_series(self, now: float) -> None:
-        """End the measurement: a series of refusals begins."""
+        """End the measurement of accepted starts, at the first refusal of a series."""
         if self._refused_at is None:
             self._period_before = None
         else:
@@ -201,7 +208,7 @@ class RateLimiter:
         self._failed_openings_before, self._failed_openings = self._failed_openings, 0
 
     def _uncount_refused(self) -> None:
-        """Uncount the refused start; if none is left, continue the period before."""
+        """Uncount the refused start; if none is left, continue the previous period."""
         self._accepted = max(0, self._accepted - 1)
         if self._accepted == 0:
             if self._period_before:
@@ -215,7 +222,7 @@ class RateLimiter:
         if not self._accepted or seconds <= 0:
             return
         rate = self._accepted / seconds
-        if self._period_before and self._window:  # one window may have been taken for two
+        if self._period_before and self._window:  # both may have been one window of the server
             start, accepted = self._period_before
             merged = (accepted + self._accepted) / (self.open_at - start)
             if merged > _MERGE_RATIO * rate:

@@ -13,7 +13,7 @@ from bakeoff.runtime.rate_limits.server_limits import LimitConfig, ServerLimits
 
 
 class ServerUnavailableError(Exception):
-    """No server of a queue will accept a request in reasonable time; says why."""
+    """No server of a queue will accept a request within ten minutes; the message is the reason."""
 
 
 class Server:
@@ -40,7 +40,7 @@ class Server:
 
 
 class Permit:
-    """Permission to send one request to a server. Exactly one of its methods has to be called."""
+    """Permission to send one request to a server. Call exactly one of its methods afterwards."""
 
     def __init__(self, server: Server, index: int) -> None:
         self.index = index
@@ -50,17 +50,17 @@ class Permit:
         server.limits.on_start(self._started)
 
     def completed(self, tokens: int | None) -> None:
-        """Report a reply that took `tokens`, in and out; None if not known."""
+        """Report a reply; `tokens` in and out, None if unknown."""
         self._server.limits.on_reply(self._started, time.monotonic(), tokens)
         self._server.dispatch()
 
     def rate_limited(self, retry_after: float | None) -> None:
-        """Report a refusal because of a rate limit, for `retry_after` seconds if it says so."""
+        """Report a refusal because of a rate limit; `retry_after` in seconds, None if not given."""
         self._server.limits.on_refusal(self._started, time.monotonic(), retry_after)
         self._server.dispatch()
 
     def overloaded(self, retry_after: float | None) -> None:
-        """Report a refusal because of overload, for `retry_after` seconds if it says so."""
+        """Report a refusal because of overload; `retry_after` in seconds, None if not given."""
         self._server.limits.on_overload(self._started, time.monotonic(), retry_after)
         self._server.dispatch()
 
@@ -70,13 +70,16 @@ class Permit:
         self._server.dispatch()
 
     def failed(self) -> None:
-        """Report a failure that is no limit of the server, or a request that was not sent."""
+        """Report a failure for a reason other than limits, or that no request was sent."""
         self._server.limits.on_failure(self._started)
         self._server.dispatch()
 
 
 class RequestQueue:
-    """FIFO queue of requests for a set of interchangeable servers. Queues may share servers."""
+    """Queue of requests for interchangeable servers, the lowest number first.
+
+    Several queues may share a server.
+    """
 
     def __init__(self, servers: Sequence[Server]) -> None:
         self._servers = tuple(servers)
@@ -87,10 +90,11 @@ class RequestQueue:
             server.queues.append(self)
 
     async def acquire(self, number: int) -> Permit:
-        """Wait for a permit of the server with the lowest load; the lowest `number` is first.
+        """Return a permit of the server that allows a start first; of several, the least loaded.
 
-        A refused request is queued again with its number, ahead of later ones. Raises
-        ServerUnavailableError, or StoppedError if the run is stopped.
+        `number` is from `RateLimits.next_number`: a refused request that acquires another permit
+        with the same number is ahead of later requests. Raises ServerUnavailableError, or
+        StoppedError if the run is stopped.
         """
         waiter: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (number, waiter))
@@ -104,7 +108,7 @@ class RequestQueue:
         return waiter.result()
 
     def dispatch(self) -> None:
-        """Give permits to as many requests as may start, and set a timer for the next one."""
+        """Give a permit to each request that may start now, and set a timer for the next one."""
         while self._waiting:
             if self._waiting[0][1].done():  # cancelled, or stopped
                 heapq.heappop(self._waiting)
@@ -131,20 +135,20 @@ class RequestQueue:
         elif delay < math.inf:  # `now` is time.monotonic, the event loop's clock
             self._set_timer(now + delay)
 
-    def _set_timer(self, at: float) -> None:
-        """Dispatch at that time, or a little sooner."""
+    def _set_timer(self, when: float) -> None:
+        """Dispatch at this time; an earlier timer is kept."""
         loop, timer = asyncio.get_running_loop(), self._timer
-        if timer is not None and self._loop is loop and loop.time() < timer.when() <= at:
+        if timer is not None and self._loop is loop and loop.time() < timer.when() <= when:
             return
         if timer is not None:
             timer.cancel()
-        self._loop, self._timer = loop, loop.call_at(at, self.dispatch)
+        self._loop, self._timer = loop, loop.call_at(when, self.dispatch)
 
 
 class RateLimits:
-    """Registry of the servers of a run: clients of a server with the same key share its limits.
+    """Registry of the servers of a run: generators with the same server share its limits.
 
-    `rpm` and `tpm` are requests and tokens a minute, at most, at each of them; None: no limit.
+    `rpm` and `tpm` are requests and tokens a minute, at most, at each server; None: no limit.
     """
 
     def __init__(self, rpm: float | None = None, tpm: float | None = None) -> None:
@@ -159,5 +163,5 @@ class RateLimits:
         return self._servers[key]
 
     def next_number(self) -> int:
-        """Return the next place in the order of all requests of the run."""
+        """Return the next of consecutive numbers, which order all requests of the run."""
         return next(self._numbers)

@@ -1,4 +1,4 @@
-"""Limits of one server: how many requests it may have in flight, and how fast they start.
+"""Limits of one server: the number of requests in flight, and the rate of starts.
 
 All times are seconds of any monotonic clock, passed by the caller.
 """
@@ -10,10 +10,10 @@ from typing import NamedTuple
 from bakeoff.runtime.rate_limits.concurrency_limit import INITIAL, ConcurrencyLimit
 from bakeoff.runtime.rate_limits.rate_limiter import Quota, RateLimiter
 
-REFUSAL_TIMEOUT = 600.0  # seconds that a server may refuse everything before requests fail,
-UNREACHABLE_TIMEOUT = 600.0  # and that it may be unreachable, as a restart takes minutes
-_SPREAD = 0.4  # of the latency, over which the first requests of a full limit are spread
-_MAX_GAP = 0.005  # seconds between two starts, for that
+REFUSAL_TIMEOUT = 600.0  # seconds of refusals without a success, after which requests fail
+UNREACHABLE_TIMEOUT = 600.0  # seconds without a connection, likewise; a restart takes minutes
+_SPREAD = 0.4  # of the latency, over which as many starts as may be in flight are spread
+_MAX_GAP = 0.005  # seconds between two starts, at most, because of _SPREAD
 _SLACK = 0.002  # seconds: starts delayed by the event loop are caught up
 _DEFAULT_LATENCY = 0.08  # seconds, until one is measured
 _DEFAULT_TOKENS = 800.0  # per request, until some are known
@@ -33,9 +33,9 @@ class LimitConfig(NamedTuple):
 
 
 class ServerLimits:
-    """What all clients of a server share: its learned limits, within those of a LimitConfig.
+    """The limits of one server: those of a LimitConfig, and lower ones learned from its replies.
 
-    Check `delay` before `on_start`; each start is followed by one of `on_reply`, `on_refusal`,
+    Call `on_start` when `delay` is 0, and after each start one of `on_reply`, `on_refusal`,
     `on_overload`, `on_connection_loss` and `on_failure`.
     """
 
@@ -52,8 +52,8 @@ class ServerLimits:
     def max_in_flight(self, now: float) -> int:
         """Return how many requests may be in flight.
 
-        With a learned rate, that rate is what limits them: twice what it needs are allowed, so that
-        slower replies do not reduce it.
+        That is the concurrency limit, or with a learned rate twice as many as this rate needs at
+        the present latency, if that is more: so the rate limits the requests, and latency does not.
         """
         rate = self._rate.rate(now)
         needed = 2 * rate * self._concurrency.latency if rate < math.inf else 0
@@ -61,7 +61,7 @@ class ServerLimits:
 
     @property
     def load(self) -> float:
-        """Requests in flight as a share of the concurrency limit; above 1 at a learned rate."""
+        """Requests in flight over the concurrency limit; may exceed 1 with a learned rate."""
         return self.in_flight / self._concurrency.size
 
     @property
@@ -70,7 +70,7 @@ class ServerLimits:
         return self._unreachable_since is not None
 
     def delay(self, now: float) -> float:
-        """Return the seconds until a start is allowed; infinite: not before another reply."""
+        """Return the seconds until a start is allowed; infinite if it depends on another reply."""
         if self.in_flight >= self.max_in_flight(now):
             return math.inf
         return max(self._next_start - now, self._rate.delay(now))
@@ -78,8 +78,8 @@ class ServerLimits:
     def on_start(self, now: float) -> None:
         """Count a start.
 
-        Starts are spread: requests that start together come back together, and then wait for each
-        other here and at the server.
+        Starts are spread a little: requests that start at the same time finish at the same time,
+        and would then wait for each other at the server and in this process.
         """
         self.in_flight += 1
         self._rate.on_start(now, self._tokens)
@@ -88,7 +88,7 @@ class ServerLimits:
         self._next_start = max(self._next_start, now - _SLACK) + gap
 
     def on_reply(self, started: float, now: float, tokens: int | None = None) -> None:
-        """Count a reply; `tokens` in and out, None if not known."""
+        """Count a reply; `tokens` in and out, None if unknown."""
         full = self.in_flight >= self.max_in_flight(now) or self._next_start > now
         self.in_flight -= 1
         self._refusing_since = self._unreachable_since = None
@@ -98,14 +98,14 @@ class ServerLimits:
         self._concurrency.on_reply(now, now - started, full)
 
     def on_refusal(self, started: float, now: float, retry_after: float | None) -> None:
-        """Count a refusal because of a rate limit; `retry_after` in seconds, if the server says."""
+        """Count a refusal because of a rate limit; `retry_after` in seconds, None if not given."""
         self.in_flight -= 1
         self._refusing_since = now if self._refusing_since is None else self._refusing_since
         if self._rate.on_refusal(started, now, retry_after):
             self._concurrency.on_refusal()
 
     def on_overload(self, started: float, now: float, retry_after: float | None) -> None:
-        """Count a refusal because the server is overloaded, independent of our request rate."""
+        """Count a refusal because of overload, which the rate of this run did not cause."""
         self.in_flight -= 1
         self._refusing_since = now if self._refusing_since is None else self._refusing_since
         self._rate.on_unavailable(started, now, retry_after)
@@ -118,26 +118,27 @@ class ServerLimits:
         self._rate.on_unavailable(started, now)
 
     def on_failure(self, started: float) -> None:
-        """Count a request that failed for a reason that is no limit of the server."""
+        """Count a request that failed for a reason other than limits."""
         self.in_flight -= 1
         self._unreachable_since = None
         self._rate.on_reply(started)
 
     def update_quotas(self, now: float, requests: Quota | None, tokens: Quota | None) -> None:
-        """Take over a rate from the server's headers, if requests in flight would use it up.
+        """Adopt the rate of a quota from a reply's headers, if requests in flight may use it up.
 
-        A quota that is small beside what is in flight was full again before this was read.
+        A quota of less than twice what is in flight is ignored: it may have been refilled before
+        its header is read.
         """
-        for quota, each in ((requests, 1.0), (tokens, self._tokens)):
-            in_flight = self.in_flight * each  # the server has counted most of these
+        for quota, per_request in ((requests, 1.0), (tokens, self._tokens)):
+            in_flight = self.in_flight * per_request  # the server has counted most of these
             if quota and quota.remaining <= in_flight / 4 and in_flight < quota.limit / 2:
-                self._rate.set_reported_rate(now, quota.refill_rate / each)
+                self._rate.set_reported_rate(now, quota.refill_rate / per_request)
 
     def unavailable_reason(self, now: float) -> str | None:
-        """Return why waiting is useless, or None.
+        """Return why requests to the server should fail instead of waiting; None if it is usable.
 
-        The server has refused everything for ten minutes, announces that it will for as long, or
-        has been unreachable for as long.
+        The reason is that for ten minutes it has refused everything or has been unreachable, or
+        that its retry-after is longer than that.
         """
         if (seconds := self._rate.open_at - now) > REFUSAL_TIMEOUT:
             return f"it says to come again in {timedelta(seconds=round(seconds))}"

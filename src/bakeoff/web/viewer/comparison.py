@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from bakeoff.analysis.pair_data import PairData, pair_data_of
+from bakeoff.evaluation.sequential import ModelPair
 from bakeoff.records import Results
 from bakeoff.stats.results import Estimate
 from bakeoff.web.viewer.incompatibilities import (
     Incompatibilities,
-    ModelNames,
     Reasons,
     RunPair,
     incompatibilities,
@@ -57,8 +57,8 @@ class PairedChange(NamedTuple):
 class PairDiff(NamedTuple):
     """A pair of models in both runs; all numbers are those of the first model."""
 
-    before: ModelNames
-    after: ModelNames
+    before: ModelPair
+    after: ModelPair
     """The models in the same roles in the run after."""
     paired: PairedChange
     numbers: tuple[ComparedNumber, ...]
@@ -83,13 +83,13 @@ class RunDiff(NamedTuple):
 def compare_runs(before: Results, after: Results) -> RunDiff:
     """Return what changed from one run to another; every difference is `after` - `before`."""
     runs = RunPair.of(before, after)
-    trials = pair_data_of(after)
+    after_data = pair_data_of(after)
     pairs = []
-    for names, trial in pair_data_of(before).items():
+    for names, data in pair_data_of(before).items():
         a, b = (runs.models.get(name, "") for name in names)
-        counterpart = trials.get((a, b)) or trials.get((b, a))
+        counterpart = after_data.get((a, b)) or after_data.get((b, a))
         if counterpart:
-            pairs.append(_pair_diff(runs, names, (a, b), trial, counterpart))
+            pairs.append(_pair_diff(runs, names, (a, b), data, counterpart))
     return RunDiff(
         setting_changes(before, after, runs.models, runs.judges),
         runs.prompts,
@@ -99,7 +99,7 @@ def compare_runs(before: Results, after: Results) -> RunDiff:
 
 
 def _pair_diff(
-    runs: RunPair, before: ModelNames, after: ModelNames, old: PairData, new: PairData
+    runs: RunPair, before: ModelPair, after: ModelPair, old: PairData, new: PairData
 ) -> PairDiff:
     reasons = incompatibilities(runs, before, after)
     if reasons.verdicts:
@@ -136,11 +136,11 @@ def _paired_change(
     return PairedChange(len(keys), t_interval(means), has_interval=varies, incompatible=())
 
 
-def _preferences(results: Results, trial: PairData, model: str) -> dict[str, tuple[float, str]]:
+def _preferences(results: Results, data: PairData, model: str) -> dict[str, tuple[float, str]]:
     """Return the preference for a model and the unit of inference, by content of the prompt."""
-    rows = zip(trial.comparisons, trial.preferences, trial.units, strict=True)
+    rows = zip(data.comparisons, data.preferences, data.units, strict=True)
     by_id = {
-        comparison.prompt_id: (float(value if trial.a == model else 1 - value), unit)
+        comparison.prompt_id: (float(value if data.a == model else 1 - value), unit)
         for comparison, value, unit in rows
     }
     keys = prompt_ids_by_content(results.prompts)
@@ -182,7 +182,7 @@ def cost_of(results: Results) -> float | None:
 
 
 def _pair_values(
-    results: Results, names: ModelNames, labels: Sequence[str], reasons: Incompatibilities
+    results: Results, names: ModelPair, labels: Sequence[str], reasons: Incompatibilities
 ) -> dict[str, _Value]:
     """Return the numbers of a pair from the perspective of its first model."""
     pair = next(p for p in results.summary.pairs if {p.a, p.b} == set(names))

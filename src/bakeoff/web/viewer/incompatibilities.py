@@ -1,12 +1,13 @@
-"""Match two runs, and find why their numbers are incompatible.
+"""Matches the models and judges of two runs, and finds why their numbers are incompatible.
 
-Two numbers are incompatible if something differs that they depend on, other than the one model
-under test: their difference would say nothing about that model.
+Two numbers are incompatible if they depend on something that differs, other than one model: their
+difference would say nothing about that model.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Self
 
+from bakeoff.evaluation.sequential import ModelPair
 from bakeoff.records import HUMAN_PREFIX, Results
 from bakeoff.web.viewer.settings_diff import (
     PromptOverlap,
@@ -16,7 +17,6 @@ from bakeoff.web.viewer.settings_diff import (
     prompt_overlap,
 )
 
-ModelNames = tuple[str, str]
 Reasons = tuple[str, ...]  # clauses that say why numbers are incompatible
 
 
@@ -66,7 +66,7 @@ class Incompatibilities(NamedTuple):
     """For the completions of each model."""
 
 
-def incompatibilities(runs: RunPair, before: ModelNames, after: ModelNames) -> Incompatibilities:
+def incompatibilities(runs: RunPair, before: ModelPair, after: ModelPair) -> Incompatibilities:
     """Return the reasons against comparing a pair of one run with a pair of the other."""
     names = list(zip(before, after, strict=True))
     first, second = (tuple(_sampling_reasons(runs, *both)) for both in names)
@@ -83,7 +83,7 @@ def incompatibilities(runs: RunPair, before: ModelNames, after: ModelNames) -> I
     )
 
 
-def _judging_reasons(runs: RunPair, before: ModelNames, after: ModelNames) -> Iterator[str]:
+def _judging_reasons(runs: RunPair, before: ModelPair, after: ModelPair) -> Iterator[str]:
     """Yield what differs in the judges and in how they are asked."""
     counts = {len(_counted_judges(run)) for run in runs.both} | {len(runs.judges)}
     if len(counts) > 1:
@@ -168,7 +168,7 @@ def _is_human(results: Results, name: str) -> bool:
     return results.origins.get(name, "").startswith(HUMAN_PREFIX)
 
 
-def _snapshots(results: Results, judge: str, models: ModelNames) -> set[str]:
+def _snapshots(results: Results, judge: str, models: ModelPair) -> set[str]:
     """Return the model names that the judge's server returned for this pair."""
     return {
         row.verdict.snapshot or "not told"

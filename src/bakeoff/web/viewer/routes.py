@@ -1,4 +1,4 @@
-"""The viewer over HTTP. Addresses contain keys of runs, and replies contain no path."""
+"""The HTTP routes of the viewer. URLs contain keys of runs; no reply contains a path."""
 
 import hashlib
 from collections import OrderedDict
@@ -69,16 +69,16 @@ class Viewer:
         self._reports: OrderedDict[tuple[str, FileVersion, bool], Page] = OrderedDict()
 
     def app(self) -> Starlette:
-        """Return the app."""
+        """Return the Starlette application."""
         return Starlette(
             routes=[
                 Route("/", self.list),
-                Route("/pulse", self.pulse),
+                Route("/status", self.status),
                 Route("/compare", self.compare),
                 *(Route(f"/{name}", _file(name, kind)) for name, kind in pages.FILES.items()),
                 Mount("/run/{key}/vote", self.vote),
                 Route("/run/{key}/", self.run),
-                Route("/run/{key}/pulse", self.pulse),
+                Route("/run/{key}/status", self.status),
             ],
             exception_handlers={ViewerError: _error_page, 404: _error_page},
         )
@@ -90,8 +90,8 @@ class Viewer:
             return RedirectResponse(f"run/{next(iter(listing.runs))}/")
         return text_reply(await run_in_threadpool(self._list_page, listing))
 
-    async def pulse(self, request: Request) -> Response:
-        """Return a stamp that changes with the page, and whether there is a report."""
+    async def status(self, request: Request) -> Response:
+        """Return a stamp that changes with the page, and whether the report exists."""
         listing = await run_in_threadpool(find_runs, self._root)
         key = request.path_params.get("key")
         runs = listing.runs.values() if key is None else [_get_run(listing, key)]

@@ -1,4 +1,4 @@
-"""ProgressUpdate of a run in progress: rates and remaining time, but no win rate."""
+"""Progress, rates and remaining time of a run, computed from its reports; no win rate."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -13,22 +13,23 @@ _MAX_REPORTS = 64  # kept per run
 
 
 class ParticipantProgress(NamedTuple):
-    """ProgressUpdate of one model or judge."""
+    """Progress, rate and remaining time of one model or judge."""
 
     now: ProgressUpdate
+    """Its last update."""
     rate: float | None
-    """New outcomes per second; None if not yet known."""
+    """New outcomes per second; None if unknown."""
     left: float | None
-    """Estimated seconds; None if not yet known."""
+    """Estimated seconds until it is done; None if unknown."""
 
 
 class LiveRun(NamedTuple):
-    """ProgressUpdate of a run according to its last report."""
+    """The progress of a run according to its last report."""
 
     started: datetime
     updated: datetime
     stopped: bool
-    """The last report is too old for a run in progress."""
+    """The last report is so old that the run must have stopped."""
     rows: tuple[ParticipantProgress, ...]
     tokens: int
     cost: float | None

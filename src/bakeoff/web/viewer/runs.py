@@ -1,4 +1,4 @@
-"""Find the runs below a folder. Links are not followed."""
+"""Finds the runs below a folder. Symbolic links to folders are not followed."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ _SKIPPED = {"node_modules", "__pycache__", "site-packages"}
 
 
 class FileVersion(NamedTuple):
-    """Changes when a file is rewritten."""
+    """Time and size of a file: they change when it is rewritten."""
 
     modified: int
     """Nanoseconds since the epoch."""
@@ -43,9 +43,10 @@ class Run(NamedTuple):
 
 
 class RunList(NamedTuple):
-    """The runs that are found, by key."""
+    """The runs below a path."""
 
     runs: dict[str, Run]
+    """By key."""
     single: bool
     """The served path is one run."""
     truncated: bool = False

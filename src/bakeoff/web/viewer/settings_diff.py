@@ -65,7 +65,7 @@ Names = Mapping[str, str]  # from a name in the run before to the matching name 
 def setting_changes(
     before: Results, after: Results, models: Names, judges: Names
 ) -> tuple[ChangeGroup, ...]:
-    """Return all differences apart from the prompts, in groups."""
+    """Return all differences except those of the prompts, in groups."""
     groups = [
         _group("Settings", before.config, after.config, OPERATIONAL_FIELDS),
         *_participant_groups("Model", "models", before, after, models),

@@ -14,7 +14,7 @@ async function poll() {
   const main = document.querySelector("main[data-stamp]");
   if (document.hidden) return;
   try {
-    const reply = await request("pulse");
+    const reply = await request("status");
     const { stamp, report } = reply.ok ? await reply.json() : { report: true };
     if (report) return location.reload(); // the report has replaced the progress
     if (stamp !== main.dataset.stamp) await refresh(main);

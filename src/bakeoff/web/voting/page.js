@@ -50,15 +50,15 @@ async function runExclusive(action) {
 }
 
 function showError(message) {
-  if ($("trouble").textContent !== message) $("trouble").textContent = message;
-  $("trouble").hidden = !message;
+  if ($("error").textContent !== message) $("error").textContent = message;
+  $("error").hidden = !message;
 }
 
 // Detects when bakeoff stops and when it is back. The pair stays on the page: repeating a vote that
 // has already arrived changes nothing.
 async function pollServer() {
   if (busy || closed || document.hidden) return;
-  const wasStopped = $("trouble").textContent === STOPPED;
+  const wasStopped = $("error").textContent === STOPPED;
   try {
     await call("alive");
     if (wasStopped && !busy) showError("");
@@ -114,18 +114,18 @@ function render(state, announcement) {
   $("bar").max = state.total;
   $("bar").value = state.done;
   $("count").textContent = pair ? `${state.done + 1} of ${state.total}` : `${state.done} of ${state.total}`;
-  $("who").textContent = voter;
-  $("finish").hidden = !state.begun || !pair;
+  $("change-voter").textContent = voter;
+  $("finish").hidden = !state.has_votes || !pair;
   $("undo").disabled = state.done === 0;
   if (pair) {
     renderPair(pair);
-    $("say").textContent = `${announcement}Pair ${state.done + 1} of ${state.total}.`;
+    $("announcement").textContent = `${announcement}Pair ${state.done + 1} of ${state.total}.`;
     $("prompt").focus({ preventScroll: true });
   } else {
     $("ended").textContent = state.total === 1 ? "The only pair is judged." : `All ${state.total} are judged.`;
-    $("again").hidden = state.skipped === 0;
-    $("again").textContent = state.skipped === 1 ? "Show the skipped one again" : `Show the ${state.skipped} skipped ones again`;
-    $("say").textContent = "";
+    $("reopen").hidden = state.skipped === 0;
+    $("reopen").textContent = state.skipped === 1 ? "Show the skipped one again" : `Show the ${state.skipped} skipped ones again`;
+    $("announcement").textContent = "";
     $("ended").focus({ preventScroll: true });
   }
   scrollTo(0, 0);
@@ -135,7 +135,7 @@ function render(state, announcement) {
 // Prompts and completions are inserted as text, never as markup.
 function renderPair({ turns, reference, criteria, first, second }) {
   $("prompt").replaceChildren(...turns.map(({ role, content }) => {
-    const turn = element("div", "", `turn ${role === "user" ? "asked" : "said"}`);
+    const turn = element("div", "", `turn ${role}`);
     if (turns.length > 1 || role !== "user") turn.append(element("h2", ROLES[role]));
     turn.append(textBlock(content));
     return turn;
@@ -185,21 +185,21 @@ function vote(choice) {
 const undo = () => runExclusive(async () => render(await call("undo", { voter }), "Undone. "));
 
 async function finish() {
-  const { after } = await call("finish", { voter });
+  const { next_page: nextPage } = await call("finish", { voter });
   closed = true;
-  if (after) return location.replace(after);
+  if (nextPage) return location.replace(nextPage);
   showScreen("end");
   $("ended").textContent = "The voting is finished.";
-  $("after").textContent = "You can close this page. The results are where bakeoff runs.";
-  for (const id of ["done", "again", "back", "finish", "who"]) $(id).hidden = true;
+  $("end-note").textContent = "You can close this page. The results are where bakeoff runs.";
+  for (const id of ["done", "reopen", "back", "finish", "change-voter"]) $(id).hidden = true;
   $("count").textContent = "";
   $("ended").focus();
 }
 
 function confirmFinish() {
-  $("sure").returnValue = "";
-  $("sure").showModal();
-  $("sure").querySelector("[value=no]").focus(); // so that Enter cancels
+  $("confirm").returnValue = "";
+  $("confirm").showModal();
+  $("confirm").querySelector("[value=no]").focus(); // so that Enter cancels
 }
 
 // The voter of this tab (session) or the last one of this browser (local); empty without storage.
@@ -216,11 +216,11 @@ function storeVoter(name) {
 
 document.addEventListener("keydown", (event) => {
   const typing = event.target instanceof HTMLInputElement;
-  if (typing || event.repeat || event.ctrlKey || event.metaKey || event.altKey || $("sure").open) return;
-  const undoes = ["u", "U", "Backspace"].includes(event.key) && $("start").hidden;
-  if (!undoes && (!KEYS[event.key] || $("pair").hidden)) return;
+  if (typing || event.repeat || event.ctrlKey || event.metaKey || event.altKey || $("confirm").open) return;
+  const isUndo = ["u", "U", "Backspace"].includes(event.key) && $("start").hidden;
+  if (!isUndo && (!KEYS[event.key] || $("pair").hidden)) return;
   event.preventDefault();
-  if (!undoes) vote(KEYS[event.key]);
+  if (!isUndo) vote(KEYS[event.key]);
   else if (!$("undo").disabled || $("pair").hidden) undo();
 });
 for (const button of document.querySelectorAll("[data-choice]")) {
@@ -228,11 +228,11 @@ for (const button of document.querySelectorAll("[data-choice]")) {
 }
 $("undo").addEventListener("click", undo);
 $("back").addEventListener("click", undo);
-$("again").addEventListener("click", () => runExclusive(async () => render(await call("reopen_skipped", { voter }), "")));
+$("reopen").addEventListener("click", () => runExclusive(async () => render(await call("reopen_skipped", { voter }), "")));
 $("finish").addEventListener("click", confirmFinish);
 $("done").addEventListener("click", confirmFinish);
-$("sure").addEventListener("close", () => { if ($("sure").returnValue === "yes") runExclusive(finish); });
-$("who").addEventListener("click", () => runExclusive(() => { storeVoter(""); return showStart(); }));
+$("confirm").addEventListener("close", () => { if ($("confirm").returnValue === "yes") runExclusive(finish); });
+$("change-voter").addEventListener("click", () => runExclusive(() => { storeVoter(""); return showStart(); }));
 $("enter").addEventListener("submit", (event) => {
   event.preventDefault();
   runExclusive(() => enter($("name").value));

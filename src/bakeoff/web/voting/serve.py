@@ -10,13 +10,13 @@ from bakeoff.records import Evidence
 from bakeoff.web.server import check_installed, serve_app
 from bakeoff.web.voting.session import VotingSession
 
-_DEFAULT_POLL = VoteOptions()
+_DEFAULT_OPTIONS = VoteOptions()
 
 
 async def serve_voting(
     evidence: Evidence,
     file: Path,
-    poll: VoteOptions = _DEFAULT_POLL,
+    options: VoteOptions = _DEFAULT_OPTIONS,
     *,
     announce: Callable[[str], None],
     until: asyncio.Event | None = None,
@@ -32,8 +32,8 @@ async def serve_voting(
 
     finished = until or asyncio.Event()
     session = VotingSession(
-        evidence, file, poll, reserved=reserved_names(evidence), on_finish=finished.set
+        evidence, file, options, reserved=reserved_names(evidence), on_finish=finished.set
     )
-    async with serve_app(voting_app(session), port=poll.port) as url:
+    async with serve_app(voting_app(session), port=options.port) as url:
         announce(url)
         await finished.wait()

@@ -1,4 +1,4 @@
-"""The state of a vote: what a voter may do, and the JSON that the page gets.
+"""The voting session: the actions of voters, and the JSON that the page receives.
 
 No reply contains the name of a model. A vote is in the vote file before it is acknowledged.
 """
@@ -42,7 +42,7 @@ class VoterRequest(Record):
 
 
 class VotingSession:
-    """A vote in progress: the pairs, and the votes of all voters.
+    """A vote in progress: the queue of pairs, and the votes of all voters.
 
     `reserved` are names that a voter cannot have: those of models and judges. `on_finish` is
     called when a voter presses Finish; the page then opens `next_page`, if it is not empty.
@@ -52,14 +52,14 @@ class VotingSession:
         self,
         evidence: Evidence,
         file: Path,
-        poll: VoteOptions,
+        options: VoteOptions,
         *,
         reserved: frozenset[str],
         on_finish: Callable[[], None],
         next_page: str = "",
     ) -> None:
         self._file = file
-        self._queue = VotingQueue(evidence, poll)
+        self._queue = VotingQueue(evidence, options)
         self._reserved = {name.casefold() for name in reserved}
         self._on_finish = on_finish
         self._next_page = next_page
@@ -116,7 +116,7 @@ class VotingSession:
         if not self._has_votes():
             raise VotingError(409, "Nobody has voted yet.")
         self._on_finish()
-        return {"after": self._next_page} if self._next_page else {}
+        return {"next_page": self._next_page} if self._next_page else {}
 
     def _state(self, voter: str, shown: PairKey | None = None) -> JsonObject:
         votes = self._votes_of(voter)
@@ -126,7 +126,7 @@ class VotingSession:
             "total": len(self._ids),
             "done": len(votes),
             "skipped": sum(vote.choice == "skip" for vote in votes.values()),
-            "begun": self._has_votes(),
+            "has_votes": self._has_votes(),
             "pair": self._pair_json(self._queue.item(shown, voter)) if shown else None,
         }
 

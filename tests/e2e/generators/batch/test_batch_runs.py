@@ -348,7 +348,10 @@ def test_progress_of_a_batch_is_reported() -> None:
 @pytest.mark.long
 def test_verdict_of_a_pair_is_not_reused_for_another() -> None:
     """The replies of a batch are matched to pairs by id, not by order."""
-    respond = lambda body: verdict_json("A", 9, 1, why=" against ".join(shown_completions(body)))  # noqa: E731
+
+    def respond(body: dict[str, Any]) -> str:
+        return verdict_json("A", 9, 1, explanation=" against ".join(shown_completions(body)))
+
     with BatchServer(respond) as server:
         run_to_end(flags(judge_of(server, "openai")))
         texts = {

@@ -5,27 +5,34 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
-
-from bakeoff.analysis.pair_data import AnalysisConfig, PairData, build_pair_data
+from playwright.sync_api import Browser
+from playwright.sync_api import Locator
+from playwright.sync_api import Page
+from playwright.sync_api import expect
+from bakeoff.analysis.pair_data import AnalysisConfig
+from bakeoff.analysis.pair_data import PairData
+from bakeoff.analysis.pair_data import build_pair_data
 from bakeoff.analysis.summarize import summarize
-from bakeoff.records import (
-    Completion,
-    Evidence,
-    Failure,
-    Judgment,
-    Message,
-    ModelCompletion,
-    Prompt,
-    Results,
-    Scores,
-    Verdict,
-)
+from bakeoff.records import Completion
+from bakeoff.records import Evidence
+from bakeoff.records import Failure
+from bakeoff.records import Judgment
+from bakeoff.records import Message
+from bakeoff.records import ModelCompletion
+from bakeoff.records import Prompt
+from bakeoff.records import Results
+from bakeoff.records import Scores
+from bakeoff.records import Verdict
 from bakeoff.report.page.page import render_page
-from tests.browser import MonitoredPage, chromium, open_page, serious_violations
-from tests.builders import make_completion, make_failure, make_judgment, make_prompt
+from tests.browser import MonitoredPage
+from tests.browser import chromium
+from tests.browser import open_page
+from tests.browser import serious_violations
+from tests.builders import make_completion
+from tests.builders import make_failure
+from tests.builders import make_judgment
+from tests.builders import make_prompt
 from tests.marks import long
 
 TUNED, BASE = "tuned-1.5b", "base/one-1.5b"
@@ -271,7 +278,7 @@ def test_a_search_finds_and_highlights_a_word_of_an_explanation(
         expect(count(tab)).to_have_text(f"1 of {PROMPTS} pairs")
         wait_for_pair(tab, "p17")
         expect(tab.locator("#pairs .verdicts")).to_contain_text(["It is zanzibar.", "It is fine."])
-        assert tab.evaluate("CSS.highlights.get('pairs-found').size") == 1
+        assert tab.evaluate("CSS.highlights.get('pairs-match').size") == 1
         tab.fill("#pairs .query", 'number "question 12"')  # all words, with the exact phrase
         expect(count(tab)).to_have_text(f"1 of {PROMPTS} pairs")
         tab.fill("#pairs .query", "question zanzibar nowhere")
@@ -548,7 +555,7 @@ def test_a_url_restores_the_view(browser: Browser, report: str) -> None:
 def test_a_link_to_a_missing_pair_shows_an_error(browser: Browser, report: str) -> None:
     with open_page(browser, f"{report}#pair=gone") as watched:
         tab = ready(watched)
-        expect(tab.locator("#pairs-trouble")).to_contain_text("not in these results")
+        expect(tab.locator("#pairs-error")).to_contain_text("not in these results")
         wait_for_pair(tab, "p0")
         watched.assert_no_errors()
 
@@ -673,7 +680,7 @@ def test_hostile_texts_are_shown_and_do_nothing(
         tab.goto("about:blank")
         tab.goto(address)
         expect(words).to_be_visible()
-        expect(tab.locator("#pairs-trouble")).to_be_hidden()
+        expect(tab.locator("#pairs-error")).to_be_hidden()
         watched.assert_no_errors()
 
 

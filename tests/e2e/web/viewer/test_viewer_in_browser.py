@@ -9,26 +9,31 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
 import pytest
-from playwright.sync_api import Browser, expect
-
-from bakeoff import Config, run
+from playwright.sync_api import Browser
+from playwright.sync_api import expect
+from bakeoff import Config
+from bakeoff import run
 from bakeoff.evaluation.votes.vote_log import read_votes
-from bakeoff.testing import OpenAIServer, Reply, chat_completion, verdict_json
+from bakeoff.testing import OpenAIServer
+from bakeoff.testing import Reply
+from bakeoff.testing import chat_completion
+from bakeoff.testing import verdict_json
 from bakeoff.web.viewer.runs import find_runs
-from tests.browser import chromium, open_page, serious_violations
-from tests.e2e.web.voting.page_actions import counts, enter
+from tests.browser import chromium
+from tests.browser import open_page
+from tests.browser import serious_violations
+from tests.e2e.web.voting.page_actions import counts
+from tests.e2e.web.voting.page_actions import enter
 from tests.marks import long
-from tests.unit.web.viewer.builders import (
-    VOTES,
-    judge,
-    key_of,
-    results,
-    write_progress,
-    write_results,
-)
-from tests.web_clients import reserved_port, viewer
+from tests.unit.web.viewer.builders import VOTES
+from tests.unit.web.viewer.builders import judge
+from tests.unit.web.viewer.builders import key_of
+from tests.unit.web.viewer.builders import results
+from tests.unit.web.viewer.builders import write_progress
+from tests.unit.web.viewer.builders import write_results
+from tests.web_clients import reserved_port
+from tests.web_clients import viewer
 
 NASTY = "</script><img src=x onerror='alert(1)'><script>alert(2)</script>\u202e\u0000'\"& {{ 1 }}"
 SERVE = """
@@ -218,7 +223,7 @@ def test_vote_continues_after_the_server_was_killed(browser: Browser, root: Path
             counts(page, f"{number} of 40")
         serving.send_signal(signal.SIGKILL)
         page.keyboard.press("1")
-        expect(page.locator("#trouble")).to_contain_text("Your votes are saved")
+        expect(page.locator("#error")).to_contain_text("Your votes are saved")
         assert len(read_votes(votes)) == 3
         serving.wait(60)
         page.goto("about:blank")
@@ -229,7 +234,7 @@ def test_vote_continues_after_the_server_was_killed(browser: Browser, root: Path
             page.keyboard.press("1")
             counts(page, "5 of 40")
             page.click("#finish")
-            page.click("#sure [value=yes]")
+            page.click("#confirm [value=yes]")
             expect(page.locator("#verdict h1")).to_be_visible(timeout=60_000)
             assert page.url == again + f"run/{key}/"
         assert watched.console_errors[while_gone:] == []

@@ -3,31 +3,27 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
 import pytest
-
-from bakeoff import Config, run
+from bakeoff import Config
+from bakeoff import run
 from bakeoff.config.options import JudgeCheckOptions
 from bakeoff.errors import ConfigError
-from bakeoff.evaluation.judge_check import (
-    CheckResults,
-    JudgeCheck,
-    LabeledPair,
-    check,
-    check_config,
-    load_labeled_pairs,
-)
+from bakeoff.evaluation.judge_check import CheckResults
+from bakeoff.evaluation.judge_check import JudgeCheck
+from bakeoff.evaluation.judge_check import LabeledPair
+from bakeoff.evaluation.judge_check import check
+from bakeoff.evaluation.judge_check import load_labeled_pairs
 from bakeoff.runtime.progress import ProgressUpdate
-from bakeoff.testing import OpenAIServer, Reply
+from bakeoff.testing import OpenAIServer
+from bakeoff.testing import Reply
 from tests.builders import write_file
 from tests.tiny_models import make_tiny_model
-from tests.unit.evaluation.judge_check.builders import (
-    Responder,
-    always_first,
-    pair,
-    perfect_judge,
-    prefers_longest,
-)
+from tests.unit.evaluation.judge_check.builders import Responder
+from tests.unit.evaluation.judge_check.builders import always_first
+from tests.unit.evaluation.judge_check.builders import pair
+from tests.unit.evaluation.judge_check.builders import perfect_judge
+from tests.unit.evaluation.judge_check.builders import prefers_longest
+from bakeoff.evaluation.judge_check import check_judges
 
 OURS = load_labeled_pairs().pairs
 STORE = Path("store.sqlite")
@@ -253,7 +249,7 @@ def test_document_is_written_to_out(server: OpenAIServer) -> None:
         judge=(spec(server),), limit=2, store=STORE, out=Path("here/and/there")
     )
     updates: list[ProgressUpdate] = []
-    results = check_config(None, config, updates.append)
+    results = check_judges(None, config, updates.append)
     assert Path("here/and/there/judge-check.json").read_text() == results.to_json()
     assert (updates[0].done, updates[-1].done, updates[-1].total) == (0, 4, 4)
     assert (updates[-1].tokens, updates[-1].stored, updates[-1].cost) == (
@@ -262,14 +258,14 @@ def test_document_is_written_to_out(server: OpenAIServer) -> None:
         None,
     )
     again: list[ProgressUpdate] = []
-    check_config(None, config, again.append)
+    check_judges(None, config, again.append)
     assert (again[-1].tokens, again[-1].stored, again[-1].cost) == (0, 4, 0.0)
     assert results.judges[0].failed == 0
 
 
 def test_rpm_limits_the_requests(server: OpenAIServer) -> None:
     begun = time.monotonic()
-    check_config(None, JudgeCheckOptions(judge=(spec(server),), limit=4, store=STORE, rpm=1200))
+    check_judges(None, JudgeCheckOptions(judge=(spec(server),), limit=4, store=STORE, rpm=1200))
     assert len(server.requests) == 8
     assert time.monotonic() - begun >= 7 * 0.05 - 0.02
 
@@ -279,7 +275,7 @@ def test_unwritable_folder_is_an_error_before_the_first_request(
 ) -> None:
     Path("file").write_text("")
     with pytest.raises(ConfigError, match="choose another folder with --out"):
-        check_config(
+        check_judges(
             None, JudgeCheckOptions(judge=(spec(server),), store=STORE, out=Path("file/out"))
         )
     assert server.requests == []

@@ -51,10 +51,10 @@ def test_list_shows_newest_first_with_verdicts(root: Path) -> None:
 
 def test_list_follows_new_and_removed_runs(root: Path) -> None:
     with viewer(root) as url:
-        before = get(url + "pulse").json()
-        assert get(url + "pulse").json() == before
+        before = get(url + "status").json()
+        assert get(url + "status").json() == before
         write_results(root / "new" / "run", results(seed=3))
-        assert get(url + "pulse").json() != before
+        assert get(url + "status").json() != before
         assert ">new/run<" in get(url).text
         address = url + f"run/{key_of(root, 'new/run')}/"
         assert get(address).status_code == 200
@@ -102,12 +102,12 @@ def test_results_file_of_another_name_has_no_vote(root: Path) -> None:
 def test_run_in_progress_shows_no_win_rate(root: Path) -> None:
     with viewer(root) as url:
         address = url + f"run/{key_of(root, 'three')}/"
-        text, before = get(address).text, get(address + "pulse").json()
+        text, before = get(address).text, get(address + "status").json()
         assert "No win rate is shown before the end" in text
         assert not re.search(r"\d %", text)
         assert "about" in text
         write_progress(root / "three", done=31)
-        assert get(address + "pulse").json() != before
+        assert get(address + "status").json() != before
         write_results(root / "three", results(seed=5))
         (root / "three" / "progress.json").unlink()
         text = get(address).text
@@ -187,7 +187,7 @@ def test_two_runs_are_compared(root: Path) -> None:
         "run/" + "0" * 16 + "/",
         "run/" + "0" * 16 + "/vote/",
         "run/" + "0" * 16 + "/vote/page.js",
-        "run/" + "0" * 16 + "/pulse",
+        "run/" + "0" * 16 + "/status",
         "results.json",
         "one/results.json",
         "../../etc/passwd",
@@ -215,7 +215,7 @@ def test_other_hosts_and_origins_are_refused(root: Path) -> None:
         door = f"{place.scheme}://{place.netloc}/"
         run = f"run/{key_of(root, 'one')}/"
         assert get(url, headers={"Host": "evil.example"}).status_code == 403  # type: ignore[arg-type]
-        for path in ("", run, "viewer.js", "pulse", run + "vote/"):
+        for path in ("", run, "viewer.js", "status", run + "vote/"):
             assert get(door + path).status_code == 404
             assert get(url + path).status_code in (200, 307)
         body = {"voter": "Anna", "id": "x", "choice": "first"}
@@ -261,7 +261,7 @@ def test_votes_count_after_finish(root: Path) -> None:
         for choice in ("first", "second", "tie", "skip"):
             browser.vote(choice)
         assert len(read_votes(folder / VOTES)) == 4
-        assert browser.press("finish") == {"after": "../"}
+        assert browser.press("finish") == {"next_page": "../"}
         report = get(url + f"run/{key_of(root, 'one')}/")
         assert report.status_code == 200
         assert "Anna" in report.text

@@ -154,7 +154,7 @@ def test_judge_without_verdicts_fails_all_pairs() -> None:
 
 def test_pointwise_judge_has_kappa_without_order() -> None:
     rows = [
-        row.model_copy(update={"presented": "apart"})
+        row.model_copy(update={"presented": "pointwise"})
         for row in verdicts([(1.0, 0.0)] * 9 + [(0.0, 0.0)] * 3)
         if row.first == "better"
     ]

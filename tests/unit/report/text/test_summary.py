@@ -26,7 +26,7 @@ def test_the_number_of_clusters_follows_that_of_prompts() -> None:
 def test_a_fixed_order_is_not_identifiable_and_pointwise_verdicts_have_none() -> None:
     fixed = pair([judgment(n, "a", 1.0) for n in range(20)])
     assert "won: not identifiable (one order)" in lines(fixed, "Judge card")
-    apart = pair([judgment(n, "a", 1.0, presented="apart") for n in range(20)])
+    apart = pair([judgment(n, "a", 1.0, presented="pointwise") for n in range(20)])
     assert "Each completion was judged alone" in lines(apart, "Judge card")
 
 
@@ -201,7 +201,7 @@ def test_every_line_is_documented_in_statistics() -> None:
     ]
     rich = pair(rows, completions=tuple(completions), failures=(failure(),))
     fixed = pair([judgment(n, "a", 1.0) for n in range(20)])
-    apart = pair([judgment(n, "a", 1.0, presented="apart") for n in range(20)])
+    apart = pair([judgment(n, "a", 1.0, presented="pointwise") for n in range(20)])
     titles = (
         "Win Rates",
         "Average Scores (0-1)",

@@ -19,10 +19,10 @@ RESERVED = frozenset({*MODELS, "judge-gamma", "Große Waage"})
 
 
 def open_session(
-    data: Evidence = OF, poll: VoteOptions | None = None, file: Path = VOTES
+    data: Evidence = OF, options: VoteOptions | None = None, file: Path = VOTES
 ) -> VotingSession:
     return VotingSession(
-        data, file, poll or VoteOptions(), reserved=RESERVED, on_finish=lambda: None
+        data, file, options or VoteOptions(), reserved=RESERVED, on_finish=lambda: None
     )
 
 
@@ -72,8 +72,8 @@ def test_vote_is_for_the_shown_text() -> None:
 
 
 def test_non_random_draw_is_recorded() -> None:
-    cast_vote(open_session(poll=VoteOptions(draw="order")), "tie")
-    assert [vote.human_sample for vote in read_votes(VOTES)] == ["chosen"]
+    cast_vote(open_session(options=VoteOptions(draw="order")), "tie")
+    assert [one.human_sample for one in read_votes(VOTES)] == ["chosen"]
 
 
 def test_undo_withdraws_the_last_vote() -> None:
@@ -85,7 +85,7 @@ def test_undo_withdraws_the_last_vote() -> None:
     after = session.undo(VoterRequest(voter="Anna"))
     assert (after["pair"], after["done"]) == (shown[1], 1)
     after = session.undo(VoterRequest(voter="Anna"))
-    assert (after["pair"], after["done"], after["begun"]) == (shown[0], 0, False)
+    assert (after["pair"], after["done"], after["has_votes"]) == (shown[0], 0, False)
     assert "nothing to undo" in error_of(session.undo, voter="Anna")
     assert latest_votes(read_votes(VOTES)) == {}
     assert [vote.choice for vote in read_votes(VOTES)] == ["first", "skip", "undone", "undone"]
@@ -167,11 +167,13 @@ def test_changed_texts_are_voted_on_again() -> None:
 
 
 def test_labels_limit_the_pairs() -> None:
-    session = open_session(poll=VoteOptions(labels=2))
+    session = open_session(options=VoteOptions(labels=2))
     cast_vote(session, "first")
     assert cast_vote(session, "first")["pair"] is None
-    assert open_session(poll=VoteOptions(labels=3)).state(VoterRequest(voter="Anna"))["done"] == 2
-    longer = open_session(poll=VoteOptions(labels=1))
+    assert (
+        open_session(options=VoteOptions(labels=3)).state(VoterRequest(voter="Anna"))["done"] == 2
+    )
+    longer = open_session(options=VoteOptions(labels=1))
     assert (
         longer.state(VoterRequest(voter="Anna"))["done"] == 1
     )  # of the pairs in the present queue

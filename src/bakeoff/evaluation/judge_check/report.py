@@ -1,4 +1,4 @@
-"""The results of a judge check as titled blocks of text, 80 columns wide."""
+"""The report of a judge check: titled sections of text for a terminal of 80 columns."""
 
 from collections.abc import Iterator, Mapping
 
@@ -16,11 +16,11 @@ _SET_WIDTH = 23  # characters of a group name
 _MIN_SNIPPET = 12  # minimal characters of a prompt
 
 
-def check_lines(results: CheckResults) -> Sections:
-    """Return lines by title, in display order; the titles of a judge begin with its name."""
+def check_sections(results: CheckResults) -> Sections:
+    """Return the sections in display order; the titles of a judge's begin with its name."""
     baseline, count = results.length_baseline, len(results.pairs)
     pairs = f"{count} of {results.available}" if results.available != count else count
-    blocks: Sections = {
+    sections: Sections = {
         "Judge Check": [
             f"Pairs whose better one is known: {pairs} ({results.source})",
             f"A coin gets {percent(results.chance_accuracy)}",
@@ -29,14 +29,14 @@ def check_lines(results: CheckResults) -> Sections:
         ]
     }
     for judge in results.judges:
-        blocks[judge.judge] = list(_judge(judge))
-        blocks[f"{judge.judge}: by set"] = list(_table(judge.by_set))
-        blocks[f"{judge.judge}: by kind"] = list(_table(judge.by_kind))
-        blocks[f"{judge.judge}: where it fails"] = list(_misses(judge, results))
-    blocks["What it took"] = usage_lines(spending_of((), results.judgments, results.failures))
-    blocks["Agreement"] = [agreement_line(agreement) for agreement in results.agreement]
-    blocks["Notes"] = list(dict.fromkeys(results.notes))
-    return {title: lines for title, lines in blocks.items() if lines}
+        sections[judge.judge] = list(_judge(judge))
+        sections[f"{judge.judge}: by set"] = list(_table(judge.by_set))
+        sections[f"{judge.judge}: by kind"] = list(_table(judge.by_kind))
+        sections[f"{judge.judge}: where it fails"] = list(_misses(judge, results))
+    sections["What it took"] = usage_lines(spending_of((), results.judgments, results.failures))
+    sections["Agreement"] = [agreement_line(agreement) for agreement in results.agreement]
+    sections["Notes"] = list(dict.fromkeys(results.notes))
+    return {title: lines for title, lines in sections.items() if lines}
 
 
 def _judge(judge: JudgeCheck) -> Iterator[str]:

@@ -1,8 +1,14 @@
-from bakeoff.evaluation.judge_check import CheckResults, LabeledPair, check_lines
-from bakeoff.evaluation.judge_check.grading import agreements, grade_judge
+from bakeoff.evaluation.judge_check import CheckResults
+from bakeoff.evaluation.judge_check import LabeledPair
+from bakeoff.evaluation.judge_check.grading import agreements
+from bakeoff.evaluation.judge_check.grading import grade_judge
 from bakeoff.evaluation.judge_check.outcomes import length_baseline
-from bakeoff.records import Failure, Judgment
-from tests.unit.evaluation.judge_check.builders import failure_of, judgments_of, pair
+from bakeoff.records import Failure
+from bakeoff.records import Judgment
+from tests.unit.evaluation.judge_check.builders import failure_of
+from tests.unit.evaluation.judge_check.builders import judgments_of
+from tests.unit.evaluation.judge_check.builders import pair
+from bakeoff.evaluation.judge_check import check_sections
 
 PAIRS = [
     pair(number, "good", "bad, but longer", set="a set of pairs", kind=f"kind {number % 2}")
@@ -47,12 +53,12 @@ def judgments_on(
 
 def text(results: CheckResults) -> str:
     return "\n".join(
-        [line for title, shown in check_lines(results).items() for line in (title, *shown)]
+        [line for title, shown in check_sections(results).items() for line in (title, *shown)]
     )
 
 
 def test_first_block_shows_the_baselines() -> None:
-    shown = check_lines(results_of(judgments_on(PAIRS), available=90))["Judge Check"]
+    shown = check_sections(results_of(judgments_on(PAIRS), available=90))["Judge Check"]
     assert shown == [
         "Pairs whose better one is known: 40 of 90 (pairs.jsonl)",
         "A coin gets 50.0%",
@@ -63,7 +69,7 @@ def test_first_block_shows_the_baselines() -> None:
 def test_all_outcomes_and_verdicts_are_shown() -> None:
     rows = [row for row in judgments_on(PAIRS, WRONG, SPLIT, TIE) if row.prompt_id != "p39"]
     both = [failure_of(PAIRS[39], side) for side in ("better", "worse")]
-    shown = check_lines(results_of(rows, both))["j"]
+    shown = check_sections(results_of(rows, both))["j"]
     assert shown[0].startswith("Right: 36 of 39 pairs, 92.3% [95%: ")
     assert shown[1] == "Wrong: 1; split, the winner changes with the order: 1; tie: 1"
     assert "Failed: 1 of 40 pairs" in shown[2]
@@ -82,17 +88,19 @@ def test_judge_not_better_than_chance_is_marked() -> None:
 
 
 def test_at_most_ten_misses_are_shown() -> None:
-    shown = check_lines(results_of(judgments_on(PAIRS, *[WRONG] * 11, SPLIT)))["j: where it fails"]
+    shown = check_sections(results_of(judgments_on(PAIRS, *[WRONG] * 11, SPLIT)))[
+        "j: where it fails"
+    ]
     assert len(shown) == 11
     assert shown[0] == "wrong: p0 (kind 0), 0.00: question 0"
     assert shown[-1] == "and 2 more"
-    (only,) = check_lines(results_of(judgments_on(PAIRS, SPLIT)))["j: where it fails"]
+    (only,) = check_sections(results_of(judgments_on(PAIRS, SPLIT)))["j: where it fails"]
     assert only == "split: p0 (kind 0): question 0"
-    assert "j: where it fails" not in check_lines(results_of(judgments_on(PAIRS)))
+    assert "j: where it fails" not in check_sections(results_of(judgments_on(PAIRS)))
 
 
 def test_table_row_has_the_numbers_of_its_group() -> None:
-    shown = check_lines(results_of(judgments_on(PAIRS, WRONG, SPLIT, TIE)))
+    shown = check_sections(results_of(judgments_on(PAIRS, WRONG, SPLIT, TIE)))
     row = " ".join(shown["j: by set"][1].split())
     assert row == "a set of pairs 40 92.5% [80-97] 0.0% 1 1 1 0"
     names = [line[:22] for line in shown["j: by kind"][1:]]
@@ -100,7 +108,7 @@ def test_table_row_has_the_numbers_of_its_group() -> None:
 
 
 def test_several_judges_have_own_blocks_and_agreement() -> None:
-    shown = check_lines(
+    shown = check_sections(
         results_of([*judgments_on(PAIRS), *judgments_on(PAIRS, *[SPLIT] * 10, judge="k")])
     )
     assert {"j", "k", "j: by set", "k: by set", "Agreement"} <= set(shown)
@@ -121,7 +129,7 @@ def test_tables_fit_eighty_columns() -> None:
         pair(n, "good " * 9, "bad", set="a set with a name that has no end", kind="x" * n)
         for n in range(40)
     ]
-    shown = check_lines(results_of(judgments_on(long, *[WRONG] * 20, *[SPLIT] * 5), pairs=long))
+    shown = check_sections(results_of(judgments_on(long, *[WRONG] * 20, *[SPLIT] * 5), pairs=long))
     for title in ("j: by set", "j: by kind"):
         assert len({len(line) for line in shown[title][1:]}) == 1
     assert all(len(line) <= 78 for block in shown.values() for line in block)
@@ -130,17 +138,17 @@ def test_tables_fit_eighty_columns() -> None:
 def test_retries_and_contradictions_are_shown() -> None:
     odd = {"retry_reason": "unreadable", "contradictory": True}
     rows = [row for pair in PAIRS[:2] for row in judgments_of(pair, 1.0, 0.0, verdict=odd)]
-    shown = check_lines(results_of([*rows, *judgments_on(PAIRS[2:])]))["j"]
+    shown = check_sections(results_of([*rows, *judgments_on(PAIRS[2:])]))["j"]
     assert "Asked once more: 4 unreadable" in shown
     assert "Winner and scores contradict each other: 4 verdicts" in shown
 
 
 def test_pointwise_judge_shows_no_order() -> None:
     rows = [
-        row.model_copy(update={"presented": "apart"})
+        row.model_copy(update={"presented": "pointwise"})
         for row in judgments_on(PAIRS)
         if row.first == "better"
     ]
-    shown = check_lines(results_of(rows))["j"]
+    shown = check_sections(results_of(rows))["j"]
     assert "Each completion was judged alone: there is no order" in shown
     assert not any("shown first" in line for line in shown)
