@@ -5,39 +5,40 @@ import math
 from itertools import product
 from pathlib import Path
 from typing import Any
+
 import evalica
 import krippendorff
 import numpy as np
 import pandas as pd
 import ppi_py
 import statsmodels.api as sm
-from scipy import optimize
-from scipy import special
-from scipy import stats
+from scipy import optimize, special, stats
 from statsmodels.formula.api import ols
 from statsmodels.stats import inter_rater
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import NormalIndPower
-from statsmodels.stats.power import normal_sample_size_one_tail
+from statsmodels.stats.power import NormalIndPower, normal_sample_size_one_tail
 from statsmodels.stats.proportion import proportion_confint
+
 from tests.golden import reference
-from tests.golden.reference import BCA
-from tests.golden.reference import EXACT_FLIPS
-from tests.golden.reference import FITS
-from tests.golden.reference import FLEISS
-from tests.golden.reference import GLM
-from tests.golden.reference import HOLM
-from tests.golden.reference import LOGLINEAR
-from tests.golden.reference import NEWMAN
-from tests.golden.reference import ONE_SAMPLE
-from tests.golden.reference import PPI
-from tests.golden.reference import SIGN
-from tests.golden.reference import SIZE
-from tests.golden.reference import WILSON
-from tests.golden.reference import Numbers
-from tests.golden.reference import NumberTable
+from tests.golden.reference import (
+    BCA,
+    EXACT_FLIPS,
+    FITS,
+    FLEISS,
+    GLM,
+    HOLM,
+    LOGLINEAR,
+    NEWMAN,
+    ONE_SAMPLE,
+    PPI,
+    SIGN,
+    SIZE,
+    WILSON,
+    Numbers,
+    NumberTable,
+)
 
 MCNEMAR = "statsmodels mcnemar"
 MAX_T = "Romano and Wolf 2005, step-down max-T over all flips, by itertools.product"

@@ -3,22 +3,16 @@
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+
 import pytest
 from any_llm import AnyLLM
-from bakeoff.cli.backends import BackendInfo
-from bakeoff.cli.backends import judge_backends
-from bakeoff.cli.backends import model_backends
+
+from bakeoff.cli.backends import BackendInfo, judge_backends, model_backends
 from bakeoff.cli.installed_extras import INSTALLED
-from bakeoff.config import Sampling
-from bakeoff.config import Spec
+from bakeoff.config import Sampling, Spec
 from bakeoff.generators.llamacpp.models import CATALOGUE
-from bakeoff.plugins import GENERATORS
-from bakeoff.plugins import JUDGES
-from bakeoff.plugins import RunContext
-from bakeoff.plugins import judge_spec
-from bakeoff.plugins import open_judge
+from bakeoff.plugins import GENERATORS, JUDGES, RunContext, backend_names, judge_spec, open_judge
 from tests.unit.cli.fake_packages import FakePackages
-from bakeoff.plugins import backend_names
 
 BOTH = pytest.mark.parametrize("list_backends", [judge_backends, model_backends])
 

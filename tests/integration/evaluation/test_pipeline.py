@@ -14,30 +14,24 @@ from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
 import pytest
-from hypothesis import given
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from bakeoff import Config
-from bakeoff import ConfigError
-from bakeoff import PerItem
-from bakeoff import Results
-from bakeoff import StoreError
-from bakeoff import WorkError
-from bakeoff import run
+
+from bakeoff import Config, ConfigError, PerItem, Results, StoreError, WorkError, run
 from bakeoff.evaluation.cache import run_cached
-from bakeoff.records import Completion
-from bakeoff.records import Judgment
-from bakeoff.runtime.progress import ProgressCounter
-from bakeoff.runtime.progress import ProgressUpdate
-from bakeoff.runtime.progress import read_progress
+from bakeoff.records import Completion, Judgment
+from bakeoff.runtime.progress import ProgressCounter, ProgressUpdate, read_progress
 from bakeoff.storage import Store
-from bakeoff.testing import OpenAIServer
-from bakeoff.testing import Reply
-from bakeoff.testing import chat_completion
-from bakeoff.testing import prefer_good
-from bakeoff.testing import shown_completions
-from bakeoff.testing import verdict_json
+from bakeoff.testing import (
+    OpenAIServer,
+    Reply,
+    chat_completion,
+    prefer_good,
+    shown_completions,
+    verdict_json,
+)
 from tests.builders import make_prompt
 from tests.marks import long
 

@@ -2,20 +2,15 @@
 
 import json
 from typing import Any
+
 import pytest
+
 from bakeoff.config import Sampling
-from bakeoff.errors import VerdictError
-from bakeoff.errors import WorkError
+from bakeoff.errors import VerdictError, WorkError
 from bakeoff.judges.pointwise import PointwiseJudge
-from bakeoff.plugins import RunContext
-from bakeoff.plugins import judge_spec
-from bakeoff.plugins import open_judge
-from bakeoff.records import Pair
-from bakeoff.records import Usage
-from bakeoff.records import Verdict
-from bakeoff.testing import OpenAIServer
-from bakeoff.testing import Responder
-from bakeoff.testing import run_worker
+from bakeoff.plugins import RunContext, judge_spec, open_judge
+from bakeoff.records import Pair, Usage, Verdict
+from bakeoff.testing import OpenAIServer, Responder, run_worker
 from tests.builders import make_prompt
 
 PROMPT = make_prompt("Which?")

@@ -1,18 +1,20 @@
 """Each check: what triggers it, what does not, and its figure in the message."""
 
 import pytest
+
 from bakeoff.analysis.summarize import summarize
-from bakeoff.records import Judgment
-from bakeoff.records import Scores
-from tests.unit.analysis.builders import both
-from tests.unit.analysis.builders import evidence
-from tests.unit.analysis.builders import failure
-from tests.unit.analysis.builders import judgment
-from tests.unit.analysis.builders import pair
-from tests.unit.analysis.builders import prompt
-from tests.unit.analysis.builders import reasons
-from tests.unit.analysis.builders import texts
-from tests.unit.analysis.builders import won
+from bakeoff.records import Judgment, Scores
+from tests.unit.analysis.builders import (
+    both,
+    evidence,
+    failure,
+    judgment,
+    pair,
+    prompt,
+    reasons,
+    texts,
+    won,
+)
 
 
 def test_flips_of_few_prompts_in_both_orders_do_not_withhold() -> None:

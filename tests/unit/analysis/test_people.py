@@ -1,21 +1,14 @@
 """People in addition to judges: not in the panel, and the rate corrected by their labels."""
 
 from typing import Any
+
 import numpy as np
 import pytest
+
 from bakeoff.analysis.summarize import summarize
-from bakeoff.records import Evidence
-from bakeoff.records import Judgment
-from bakeoff.records import PairSummary
+from bakeoff.records import Evidence, Judgment, PairSummary
 from bakeoff.stats.calibration import ppi_plus_plus
-from tests.unit.analysis.builders import both
-from tests.unit.analysis.builders import evidence
-from tests.unit.analysis.builders import failure
-from tests.unit.analysis.builders import judgment
-from tests.unit.analysis.builders import pair
-from tests.unit.analysis.builders import prompt
-from tests.unit.analysis.builders import texts
-from tests.unit.analysis.builders import won
+from tests.unit.analysis.builders import both, evidence, failure, judgment, pair, prompt, texts, won
 
 ORIGINS = {"anna": "human:", "ben": "human:", "j": "openai:gpt-4"}
 

@@ -2,29 +2,21 @@
 
 import json
 import math
-from collections.abc import Iterable
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from random import Random
 from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from bakeoff.analysis.pair_data import AnalysisConfig
 from bakeoff.analysis.summarize import summarize
-from bakeoff.records import CLUSTER_TAG
-from bakeoff.records import Judgment
-from bakeoff.records import Rating
-from bakeoff.records import RatingModel
-from bakeoff.records import Summary
-from bakeoff.stats.ratings import PairwiseOutcomes
-from bakeoff.stats.ratings import bradley_terry
-from tests.unit.analysis.builders import evidence
-from tests.unit.analysis.builders import failure
-from tests.unit.analysis.builders import judgment
-from tests.unit.analysis.builders import prompt
-from tests.unit.analysis.builders import won
+from bakeoff.records import CLUSTER_TAG, Judgment, Rating, RatingModel, Summary
+from bakeoff.stats.ratings import PairwiseOutcomes, bradley_terry
+from tests.unit.analysis.builders import evidence, failure, judgment, prompt, won
 
 NAMES = ("weak", "strong", "middling")
 ABC = ("a", "b", "c")

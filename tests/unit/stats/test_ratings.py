@@ -1,22 +1,18 @@
 import dataclasses
+
 import evalica
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from hypothesis import assume
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
-from scipy.special import expit
-from scipy.special import logit
+from scipy.special import expit, logit
+
 from bakeoff.stats.intervals import bca
-from bakeoff.stats.ratings import RIDGE
-from bakeoff.stats.ratings import PairwiseOutcomes
-from bakeoff.stats.ratings import bradley_terry
-from bakeoff.stats.ratings import direct_wins
+from bakeoff.stats.ratings import RIDGE, PairwiseOutcomes, bradley_terry, direct_wins
 from bakeoff.stats.results import BradleyTerryFit
 from tests.marks import examples
-from tests.unit.stats.checks import same
-from tests.unit.stats.checks import sound
+from tests.unit.stats.checks import same, sound
 
 few = examples(25)
 seeds = st.integers(0, 10**6)

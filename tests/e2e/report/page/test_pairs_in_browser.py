@@ -5,34 +5,27 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+
 import pytest
-from playwright.sync_api import Browser
-from playwright.sync_api import Locator
-from playwright.sync_api import Page
-from playwright.sync_api import expect
-from bakeoff.analysis.pair_data import AnalysisConfig
-from bakeoff.analysis.pair_data import PairData
-from bakeoff.analysis.pair_data import build_pair_data
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from bakeoff.analysis.pair_data import AnalysisConfig, PairData, build_pair_data
 from bakeoff.analysis.summarize import summarize
-from bakeoff.records import Completion
-from bakeoff.records import Evidence
-from bakeoff.records import Failure
-from bakeoff.records import Judgment
-from bakeoff.records import Message
-from bakeoff.records import ModelCompletion
-from bakeoff.records import Prompt
-from bakeoff.records import Results
-from bakeoff.records import Scores
-from bakeoff.records import Verdict
+from bakeoff.records import (
+    Completion,
+    Evidence,
+    Failure,
+    Judgment,
+    Message,
+    ModelCompletion,
+    Prompt,
+    Results,
+    Scores,
+    Verdict,
+)
 from bakeoff.report.page.page import render_page
-from tests.browser import MonitoredPage
-from tests.browser import chromium
-from tests.browser import open_page
-from tests.browser import serious_violations
-from tests.builders import make_completion
-from tests.builders import make_failure
-from tests.builders import make_judgment
-from tests.builders import make_prompt
+from tests.browser import MonitoredPage, chromium, open_page, serious_violations
+from tests.builders import make_completion, make_failure, make_judgment, make_prompt
 from tests.marks import long
 
 TUNED, BASE = "tuned-1.5b", "base/one-1.5b"

@@ -9,31 +9,26 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
 import pytest
-from playwright.sync_api import Browser
-from playwright.sync_api import expect
-from bakeoff import Config
-from bakeoff import run
+from playwright.sync_api import Browser, expect
+
+from bakeoff import Config, run
 from bakeoff.evaluation.votes.vote_log import read_votes
-from bakeoff.testing import OpenAIServer
-from bakeoff.testing import Reply
-from bakeoff.testing import chat_completion
-from bakeoff.testing import verdict_json
+from bakeoff.testing import OpenAIServer, Reply, chat_completion, verdict_json
 from bakeoff.web.viewer.runs import find_runs
-from tests.browser import chromium
-from tests.browser import open_page
-from tests.browser import serious_violations
-from tests.e2e.web.voting.page_actions import counts
-from tests.e2e.web.voting.page_actions import enter
+from tests.browser import chromium, open_page, serious_violations
+from tests.e2e.web.voting.page_actions import counts, enter
 from tests.marks import long
-from tests.unit.web.viewer.builders import VOTES
-from tests.unit.web.viewer.builders import judge
-from tests.unit.web.viewer.builders import key_of
-from tests.unit.web.viewer.builders import results
-from tests.unit.web.viewer.builders import write_progress
-from tests.unit.web.viewer.builders import write_results
-from tests.web_clients import reserved_port
-from tests.web_clients import viewer
+from tests.unit.web.viewer.builders import (
+    VOTES,
+    judge,
+    key_of,
+    results,
+    write_progress,
+    write_results,
+)
+from tests.web_clients import reserved_port, viewer
 
 NASTY = "</script><img src=x onerror='alert(1)'><script>alert(2)</script>\u202e\u0000'\"& {{ 1 }}"
 SERVE = """

@@ -1,16 +1,14 @@
 from contextlib import ExitStack
+
 import pytest
 from playwright.sync_api import expect
+
 from bakeoff.config.options import VoteOptions
 from bakeoff.evaluation.votes.vote_log import read_votes
-from tests.browser import chromium
-from tests.browser import open_page
-from tests.e2e.web.voting.page_actions import counts
-from tests.e2e.web.voting.page_actions import enter
+from tests.browser import chromium, open_page
+from tests.e2e.web.voting.page_actions import counts, enter
 from tests.marks import long
-from tests.unit.web.voting.builders import MODELS
-from tests.unit.web.voting.builders import VOTES
-from tests.unit.web.voting.builders import evidence
+from tests.unit.web.voting.builders import MODELS, VOTES, evidence
 from tests.web_clients import voting_browser
 
 NASTY = "<img src=x onerror='window.hurt = 1'><script>window.hurt = 1</script> \u202etext"

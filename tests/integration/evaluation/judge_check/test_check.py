@@ -3,27 +3,31 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
 import pytest
-from bakeoff import Config
-from bakeoff import run
+
+from bakeoff import Config, run
 from bakeoff.config.options import JudgeCheckOptions
 from bakeoff.errors import ConfigError
-from bakeoff.evaluation.judge_check import CheckResults
-from bakeoff.evaluation.judge_check import JudgeCheck
-from bakeoff.evaluation.judge_check import LabeledPair
-from bakeoff.evaluation.judge_check import check
-from bakeoff.evaluation.judge_check import load_labeled_pairs
+from bakeoff.evaluation.judge_check import (
+    CheckResults,
+    JudgeCheck,
+    LabeledPair,
+    check,
+    check_judges,
+    load_labeled_pairs,
+)
 from bakeoff.runtime.progress import ProgressUpdate
-from bakeoff.testing import OpenAIServer
-from bakeoff.testing import Reply
+from bakeoff.testing import OpenAIServer, Reply
 from tests.builders import write_file
 from tests.tiny_models import make_tiny_model
-from tests.unit.evaluation.judge_check.builders import Responder
-from tests.unit.evaluation.judge_check.builders import always_first
-from tests.unit.evaluation.judge_check.builders import pair
-from tests.unit.evaluation.judge_check.builders import perfect_judge
-from tests.unit.evaluation.judge_check.builders import prefers_longest
-from bakeoff.evaluation.judge_check import check_judges
+from tests.unit.evaluation.judge_check.builders import (
+    Responder,
+    always_first,
+    pair,
+    perfect_judge,
+    prefers_longest,
+)
 
 OURS = load_labeled_pairs().pairs
 STORE = Path("store.sqlite")

@@ -1,14 +1,8 @@
-from bakeoff.evaluation.judge_check import CheckResults
-from bakeoff.evaluation.judge_check import LabeledPair
-from bakeoff.evaluation.judge_check.grading import agreements
-from bakeoff.evaluation.judge_check.grading import grade_judge
+from bakeoff.evaluation.judge_check import CheckResults, LabeledPair, check_sections
+from bakeoff.evaluation.judge_check.grading import agreements, grade_judge
 from bakeoff.evaluation.judge_check.outcomes import length_baseline
-from bakeoff.records import Failure
-from bakeoff.records import Judgment
-from tests.unit.evaluation.judge_check.builders import failure_of
-from tests.unit.evaluation.judge_check.builders import judgments_of
-from tests.unit.evaluation.judge_check.builders import pair
-from bakeoff.evaluation.judge_check import check_sections
+from bakeoff.records import Failure, Judgment
+from tests.unit.evaluation.judge_check.builders import failure_of, judgments_of, pair
 
 PAIRS = [
     pair(number, "good", "bad, but longer", set="a set of pairs", kind=f"kind {number % 2}")

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
-from bakeoff.evaluation.judge_check import Grade
-from bakeoff.evaluation.judge_check import LengthBaseline
+
+from bakeoff.evaluation.judge_check import Grade, LengthBaseline
 
 BASELINE = LengthBaseline(right=1, wrong=1, equal=0, accuracy=0.5)
 
