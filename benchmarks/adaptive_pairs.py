@@ -109,14 +109,14 @@ def report(design: Design, repeats: int) -> None:
     """Simulate a design, and print its savings."""
     started = time.perf_counter()
     truth = limiting_strengths(design)
-    whole, chosen, drawn = [], [], []
+    complete, chosen, drawn = [], [], []
     for seed in range(repeats):
         rng = np.random.default_rng(seed)
         every = concatenate([simulate_judgments(design, rng, PROMPTS, design.every, 0)])
-        whole.append(Run([look(every, design, truth, rng)], every))
+        complete.append(Run([look(every, design, truth, rng)], every))
         chosen.append(waves(design, truth, rng, choose_informative(design)))
         drawn.append(waves(design, truth, rng, choose_random(design, rng)))
-    all_pairs = mean_looks(whole)[0]
+    all_pairs = mean_looks(complete)[0]
     adaptive, random_looks = mean_looks(chosen), mean_looks(drawn)
     enough = look_at_width(adaptive, all_pairs, "neighbours")
     saved = {
@@ -145,7 +145,7 @@ def report(design: Design, repeats: int) -> None:
         cover=round(enough.cover, 3),
         cover_all=round(all_pairs.cover, 3),
         wrong=false_share(chosen, truth),
-        wrong_all=false_share(whole, truth),
+        wrong_all=false_share(complete, truth),
         tau=round(enough.tau, 3),
         tau_all=round(all_pairs.tau, 3),
         repeats=repeats,
@@ -176,14 +176,14 @@ def waves(design: Design, truth: Values, rng: np.random.Generator, choose: Choos
     """Simulate waves up to the judgments of all pairs or six times the prompts; look when a share
     in `BUDGETS` of the judgments is spent.
     """
-    seen, spent = design.wave, design.wave * len(design.every)
-    whole, looks = PROMPTS * len(design.every), []
+    judged, spent = design.wave, design.wave * len(design.every)
+    total, looks = PROMPTS * len(design.every), []
     parts = [simulate_judgments(design, rng, design.wave, design.every, 0)]
     for budget in BUDGETS:
-        while spent < budget * whole and seen < LONGEST * PROMPTS:
+        while spent < budget * total and judged < LONGEST * PROMPTS:
             pairs = choose(concatenate(parts))
-            parts.append(simulate_judgments(design, rng, design.wave, pairs, seen))
-            seen, spent = seen + design.wave, spent + design.wave * len(pairs)
+            parts.append(simulate_judgments(design, rng, design.wave, pairs, judged))
+            judged, spent = judged + design.wave, spent + design.wave * len(pairs)
         looks.append(look(concatenate(parts), design, truth, rng))
     return Run(looks, concatenate(parts))
 
@@ -194,21 +194,21 @@ def mean_looks(runs: list[Run]) -> list[Look]:
     return [Look(*row) for row in numbers.tolist()]
 
 
-def look_at_width(looks: list[Look], whole: Look, width: str) -> Look:
+def look_at_width(looks: list[Look], all_pairs: Look, width: str) -> Look:
     """The look at which a width equals that of all pairs, interpolated in 1 / width^2; the last
     look if it never does.
     """
     rows, at = np.array(looks), Look._fields.index(width)
     precision = np.maximum.accumulate(rows[:, at] ** -2.0)
-    return Look(*(float(np.interp(whole[at] ** -2.0, precision, column)) for column in rows.T))
+    return Look(*(float(np.interp(all_pairs[at] ** -2.0, precision, column)) for column in rows.T))
 
 
-def saving(looks: list[Look], whole: Look, width: str) -> float | None:
+def saving(looks: list[Look], all_pairs: Look, width: str) -> float | None:
     """The share of judgments saved at equal width; None if the width was not reached."""
     at = Look._fields.index(width)
-    if min(item[at] for item in looks) > whole[at]:
+    if min(item[at] for item in looks) > all_pairs[at]:
         return None
-    return 1 - look_at_width(looks, whole, width).judged / whole.judged
+    return 1 - look_at_width(looks, all_pairs, width).judged / all_pairs.judged
 
 
 def rounded(value: float | None) -> float | None:

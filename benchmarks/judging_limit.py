@@ -55,13 +55,13 @@ def make_pairs(count: int) -> list[Pair]:
 async def judge_all(url: str, count: int) -> tuple[int, float]:
     """The number of verdicts, and the seconds that they took."""
     judge = open_judge(judge_spec(f"api:j?base_url={url}"), RunContext(Sampling(), IN_FLIGHT))
-    came: list[Verdict | WorkError] = []
+    outcomes: list[Verdict | WorkError] = []
     await judge.prepare()
     begun = time.perf_counter()
-    await judge(make_pairs(count), lambda _, outcome: came.append(outcome))
+    await judge(make_pairs(count), lambda _, outcome: outcomes.append(outcome))
     seconds = time.perf_counter() - begun
     await judge.close()
-    return sum(isinstance(outcome, Verdict) for outcome in came), seconds
+    return sum(isinstance(outcome, Verdict) for outcome in outcomes), seconds
 
 
 def start_peer(name: str, url: str, count: int, folder: str) -> tuple[str, subprocess.Popen[str]]:
@@ -136,13 +136,13 @@ def main(count: int, peer: str | None) -> None:
 def print_kind(
     kind: str,
     count: int,
-    came: dict[str, Any],
+    results: dict[str, Any],
     stats: dict[str, float],
     peer: tuple[str | None, str, dict[str, float]],
 ) -> None:
     """Print a line; without a peer for this kind, the ratio is against the limit."""
     name, version, peer_stats = peer
-    figure = came["verdicts"] / came["seconds"]
+    figure = results["verdicts"] / results["seconds"]
     peer_rate, peer_fields = PER_MINUTE / 60, {}
     if version and kind == next(iter(KINDS)):
         peer_rate = peer_stats["served"] / peer_stats["seconds"]
@@ -158,7 +158,7 @@ def print_kind(
         unit="requests/s",
         peer=peer_name,
         ratio=figure / peer_rate,
-        lost=count - came["verdicts"],
+        lost=count - results["verdicts"],
         **stats,
         **peer_fields,
         versions=versions("openai", "aiohttp"),

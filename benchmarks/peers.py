@@ -101,10 +101,10 @@ def peer_environment(peer: str) -> Path:
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run([*pip, "--upgrade", *PEERS[peer]], capture_output=True, text=True)
-    whole = folder / "whole"
+    complete = folder / "whole"
     if done.returncode == 0:
-        whole.touch()
-    elif not whole.exists():
+        complete.touch()
+    elif not complete.exists():
         raise PeerUnavailableError((done.stderr.strip().splitlines() or ["pip failed"])[-1])
     return python
 
@@ -131,10 +131,10 @@ def run_peer(peer: str, python: Path, job: str, pairs: int) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             raise PeerUnavailableError(f"it took longer than {MOST_SECONDS:.0f} s") from None
         process_s = time.perf_counter() - started
-        seen = server.stats()
+        stats = server.stats()
     if done.returncode:
         raise PeerUnavailableError((done.stderr.strip().splitlines() or ["its driver failed"])[-1])
-    return account_of(json.loads(done.stdout.splitlines()[-1]), seen, process_s)
+    return account_of(json.loads(done.stdout.splitlines()[-1]), stats, process_s)
 
 
 def account_of(outcome: dict[str, Any], stats: dict[str, Any], process_s: float) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from bakeoff.report.page.page import render_page
 from bakeoff.report.page.pairs import pack_pairs
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.browser import chromium, opened
+from tests.browser import chromium, open_page
 
 LIMIT_MS = 2000
 WORDS = [
@@ -88,7 +88,7 @@ def main(pairs: int) -> None:
 
 def measure_page(file: Path) -> dict[str, float]:
     """Times of the page in Chromium."""
-    with chromium() as browser, opened(browser, f"file://{file}") as watched:
+    with chromium() as browser, open_page(browser, f"file://{file}") as watched:
         tab = watched.page
         tab.wait_for_selector("#pairs[data-ready]", timeout=120_000)
         ready = tab.evaluate("performance.getEntriesByName('pairs-ready')[0].startTime")

@@ -97,11 +97,11 @@ class Truth(NamedTuple):
         first, second = (self._judged(rng, prompts + side * self.position_bias) for side in (1, -1))
         return first, second
 
-    def _judged(self, rng: np.random.Generator, seen: Values) -> Values:
+    def _judged(self, rng: np.random.Generator, perceived: Values) -> Values:
         if self.tie is None:
-            return np.round(stats.norm.cdf(seen / self.noise), 3)
-        seen = seen + rng.normal(0, self.noise, seen.shape)
-        return np.where(np.abs(seen) < self.tie, 0.5, seen > 0)
+            return np.round(stats.norm.cdf(perceived / self.noise), 3)
+        perceived = perceived + rng.normal(0, self.noise, perceived.shape)
+        return np.where(np.abs(perceived) < self.tie, 0.5, perceived > 0)
 
     def _rate(self, mean: float) -> float:
         sides = np.array([mean + self.position_bias, mean - self.position_bias])
@@ -166,9 +166,9 @@ def run_tests(values: Values, truth: float, alpha: float = 0.05) -> Stopped:
     """Vectorized `SequentialTest` for values of shape (runs, prompts); some runs are checked
     against the class itself.
     """
-    seen, code = np.unique(values, return_inverse=True)
+    distinct, code = np.unique(values, return_inverse=True)
     means = (0.5, 0.5 - MARGIN, 0.5 + MARGIN, truth)
-    gains = np.stack([_gains(seen, mean) for mean in means])
+    gains = np.stack([_gains(distinct, mean) for mean in means])
     stopped_runs = [_stop(gains, run, alpha) for run in code.reshape(values.shape)]
     outcomes: list[Outcome] = []
     for run, (end, sure, _) in zip(values, stopped_runs, strict=True):
@@ -180,12 +180,12 @@ def run_tests(values: Values, truth: float, alpha: float = 0.05) -> Stopped:
     return Stopped(np.array(counts), outcomes, np.array(missed))
 
 
-def _gains(seen: Values, mean: float) -> Values:
+def _gains(values: Values, mean: float) -> Values:
     """Log gains of each belief per value; values between hundredths are interpolated."""
-    at = np.minimum((seen * betting._STEPS).astype(int), betting._STEPS - 1)
-    part = (seen * betting._STEPS - at)[:, None]
-    whole = betting._log_gains(betting._GRID, mean)
-    return np.asarray((1 - part) * whole[at] + part * whole[at + 1])
+    at = np.minimum((values * betting._STEPS).astype(int), betting._STEPS - 1)
+    part = (values * betting._STEPS - at)[:, None]
+    exact = betting._log_gains(betting._GRID, mean)
+    return np.asarray((1 - part) * exact[at] + part * exact[at + 1])
 
 
 def _stop(gains: Values, run: Places, alpha: float) -> tuple[int, betting.Decision | None, bool]:
@@ -338,9 +338,9 @@ def _adaptive(rng: np.random.Generator, truth: Truth, limit: int) -> dict[str, f
     result: dict[str, float] = {}
     for kind in every:
         result |= {
-            f"{kind}false": _share(truth.false(one) for one in outcomes[kind]),
+            f"{kind}false": _share(truth.false(outcome) for outcome in outcomes[kind]),
             f"{kind}missed": _share(not r.low <= truth.rate <= r.high for r in rates[kind]),
-            f"{kind}found": _share(_is_true_finding(truth, one) for one in outcomes[kind]),
+            f"{kind}found": _share(_is_true_finding(truth, outcome) for outcome in outcomes[kind]),
             f"{kind}same": _share(map(str.__eq__, outcomes[kind], outcomes["both_"])),
         }
     del result["both_same"]

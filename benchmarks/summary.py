@@ -58,16 +58,16 @@ def measure_summary(prompts: int) -> None:
     """Summaries of `prompts` prompts and of fewer, each in its own process."""
     sizes = (prompts // 10, 3 * prompts // 10, prompts)
     results = [run_in_process(size) for size in sizes]
-    whole = results[-1]
+    largest = results[-1]
     print_result(
         "summary",
-        figure=whole["seconds"],
-        unit=f"s for {whole['judgments']:,} judgments",
+        figure=largest["seconds"],
+        unit=f"s for {largest['judgments']:,} judgments",
         peer=f"the {LIMIT_S} seconds in which a million should be summed up",
-        ratio=LIMIT_S * whole["judgments"] / 1e6 / whole["seconds"],
+        ratio=LIMIT_S * largest["judgments"] / 1e6 / largest["seconds"],
         prompts=prompts,
-        peak_gb=whole["peak_gb"],
-        records_gb=whole["records_gb"],
+        peak_gb=largest["peak_gb"],
+        records_gb=largest["records_gb"],
         seconds={size: result["seconds"] for size, result in zip(sizes, results, strict=True)},
         us_per_judgment={
             size: round(1e6 * result["seconds"] / result["judgments"], 1)

@@ -1,4 +1,4 @@
-"""Find words of the project's former dialect in docstrings, comments and names of the source.
+"""Find words of the project's former dialect in docstrings, comments and names of the code.
 
     python scripts/check_language.py
 
@@ -14,7 +14,8 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
-SOURCE = Path(__file__).parents[1] / "src"
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("src", "tests", "benchmarks")
 PHRASES = re.compile(
     r"\b(whoever|whom|nobody|somebody|anybody|so many|what is there)\b"
     r"|\bknows\b[^.]*; (not|no)\b",
@@ -52,7 +53,8 @@ def defined_name(node: ast.AST) -> str | None:
 
 def main() -> int:
     """Print all problems; return 1 if there are any."""
-    lines = [line for path in sorted(SOURCE.rglob("*.py")) for line in problems(path)]
+    paths = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+    lines = [line for path in paths for line in problems(path)]
     print(*lines, sep="\n", end="\n" if lines else "")
     return 1 if lines else 0
 

@@ -7,26 +7,26 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-Serves = Callable[[Callable[[str], None], asyncio.Event], Coroutine[Any, Any, None]]
+Serve = Callable[[Callable[[str], None], asyncio.Event], Coroutine[Any, Any, None]]
 
 
 @contextmanager
-def serving(work: Serves) -> Iterator[str]:
+def background_server(work: Serve) -> Iterator[str]:
     """Run `work(announce, stop)` in a thread and yield the address that it announces.
 
     `stop` is set at the end of the block; `work` may also return earlier. Raises the exception of a
     `work` that fails before it announces an address.
     """
     addresses: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
-    ends = threading.Event()
+    stopped = threading.Event()
 
     async def main() -> None:
         stop = asyncio.Event()
         running = asyncio.create_task(work(addresses.put, stop))
-        waiting = asyncio.create_task(asyncio.to_thread(ends.wait))
+        waiting = asyncio.create_task(asyncio.to_thread(stopped.wait))
         await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
         stop.set()
-        ends.set()
+        stopped.set()
         await waiting
         await running
 
@@ -44,6 +44,6 @@ def serving(work: Serves) -> Iterator[str]:
             raise address
         yield address
     finally:
-        ends.set()
+        stopped.set()
         thread.join(60)
     assert not thread.is_alive()

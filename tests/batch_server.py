@@ -28,7 +28,7 @@ Fate = Callable[[dict[str, Any]], str]
 
 
 def always_replied(body: dict[str, Any]) -> str:
-    """The fate of every request: it is answered."""
+    """The fate of requests that are all answered."""
     return "replied"
 
 
@@ -47,7 +47,7 @@ class Job:
 
 
 class BatchServer:
-    """`with BatchServer(brain) as server:` then `server.url` (OpenAI's), `server.address`.
+    """`with BatchServer(responder) as server:` then `server.url` (OpenAI's), `server.address`.
 
     A batch ends at its poll number `polls`. `fate` maps the body of a request in a batch to
     `replied`, `expired`, `cancelled` or `missing`. `refusal` returns errors for which a batch is
@@ -68,7 +68,7 @@ class BatchServer:
         self.jobs: list[Job] = []
         self.files: dict[str, bytes] = {}
         self.direct: list[dict[str, Any]] = []
-        self.seen: Counter[str] = Counter()
+        self.request_counts: Counter[str] = Counter()
         self.max_running = 0
         self.hidden = 0
 
@@ -118,7 +118,7 @@ class BatchServer:
     def _app(self) -> Starlette:
         def guarded(serve: Callable[[Request], Any]) -> Callable[[Request], Any]:
             async def handle(request: Request) -> Response:
-                self.seen[f"{request.method} {request.url.path.split('/')[-1]}"] += 1
+                self.request_counts[f"{request.method} {request.url.path.split('/')[-1]}"] += 1
                 reply: Response = self.intercept(request) or await serve(request)
                 return reply
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 expect.set_options(timeout=60_000)  # milliseconds, for a busy machine
@@ -17,38 +18,48 @@ BINARY = next(
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
-class Watched:
+class MonitoredPage:
     """A page with its console errors and its requests to other machines."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.complaints: list[str] = []  # console errors and warnings, dialogs, exceptions
-        self.left: list[str] = []  # URLs of requests to other machines
-        page.on("console", lambda message: self._complain(message.type, message.text))
-        page.on("pageerror", lambda error: self._complain("error", str(error)))
-        page.on("dialog", lambda dialog: (self._complain("error", "dialog"), dialog.dismiss()))
-        page.on("request", self._note)
+        self.console_errors: list[str] = []  # console errors and warnings, dialogs, exceptions
+        self.external_requests: list[str] = []  # URLs of requests to other machines
+        page.on("console", lambda message: self._record_error(message.type, message.text))
+        page.on("pageerror", lambda error: self._record_error("error", str(error)))
+        page.on("dialog", lambda dialog: (self._record_error("error", "dialog"), dialog.dismiss()))
+        page.on("request", self._record_request)
 
-    def _complain(self, kind: str, words: str) -> None:
+    def _record_error(self, kind: str, words: str) -> None:
         if kind in ("error", "warning"):
-            self.complaints.append(words)
+            self.console_errors.append(words)
 
-    def _note(self, request: Request) -> None:
+    def _record_request(self, request: Request) -> None:
         url = urlsplit(request.url)
         if url.scheme in ("http", "https", "ws", "wss") and url.hostname != "127.0.0.1":
-            self.left.append(request.url)
+            self.external_requests.append(request.url)
 
-    def until(self, expression: str) -> None:
+    def wait_until(self, expression: str) -> None:
         """Wait until an expression is true; Playwright's `wait_for_function` needs `eval`."""
         deadline = time.monotonic() + 60
         while not self.page.evaluate(expression):
             assert time.monotonic() < deadline, f"never true: {expression}"
             self.page.wait_for_timeout(20)
 
-    def assert_quiet(self) -> None:
+    def assert_no_errors(self) -> None:
         """Assert no console errors and no requests to other machines."""
-        assert self.complaints == []
-        assert self.left == []
+        assert self.console_errors == []
+        assert self.external_requests == []
+
+
+def serious_violations(page: Page, context: str | None = None) -> list[str]:
+    """The serious violations of accessibility that axe reports for a page, or a selector of it."""
+    rules = Axe().run(page, context=context).response["violations"]
+    return [
+        f"{rule['id']}: {[node['html'][:200] for node in rule['nodes']]}"
+        for rule in rules
+        if rule["impact"] in ("serious", "critical")
+    ]
 
 
 @contextmanager
@@ -65,16 +76,16 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened(
+def open_page(
     browser: Browser, url: str, *, width: int = 1280, height: int = 800, dark: bool = False
-) -> Iterator[Watched]:
+) -> Iterator[MonitoredPage]:
     """Load a page in a fresh profile."""
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
     )
     context.set_default_timeout(60_000)  # milliseconds, for a busy machine
     try:
-        watched = Watched(context.new_page())
+        watched = MonitoredPage(context.new_page())
         watched.page.goto(url)
         yield watched
     finally:

@@ -57,7 +57,7 @@ zj0EAwIDSQAwRgIhAOigvCTtXVoQ4k8akAIb6s6yLxMxb6SxGVVLGPctRFWgAiEA
 
 
 @dataclass
-class Wire:
+class RawReply:
     """Bytes of a reply: `pieces`, with `pause` seconds after each, then `end` of the connection."""
 
     pieces: list[bytes]
@@ -135,9 +135,9 @@ def broken(
 ) -> MakeReply:
     """A reply whose connection ends before its body does."""
 
-    def make(_: Protocol, right: Any) -> Wire:
+    def make(_: Protocol, right: Any) -> RawReply:
         first, body = http_reply(right)
-        return Wire([first + body[: int(len(body) * share)]] if head else [], end=end)
+        return RawReply([first + body[: int(len(body) * share)]] if head else [], end=end)
 
     return make
 
@@ -145,11 +145,11 @@ def broken(
 def slow(pause: float, *, share: float, size: int = 1) -> MakeReply:
     """A reply that sends a share of its bytes at once, and the rest in pieces with pauses."""
 
-    def make(_: Protocol, right: Any) -> Wire:
+    def make(_: Protocol, right: Any) -> RawReply:
         text = b"".join(http_reply(right))
         at = int(len(text) * share)
         rest = [text[place : place + size] for place in range(at, len(text), size)]
-        return Wire([text[:at], *rest] if at else [b"", *rest], pause, "on")
+        return RawReply([text[:at], *rest] if at else [b"", *rest], pause, "on")
 
     return make
 
@@ -206,9 +206,9 @@ KINDS: dict[str, Kind] = {
     "half-closed": Kind(broken("half-closed", head=False, share=0), TRIES, "backend"),
     "half-closed after the head": Kind(broken("half-closed", head=True, share=0), TRIES, "backend"),
     "a body that stops": Kind(broken("closed", head=True, share=0.7), TRIES, "backend"),
-    "no HTTP": Kind(lambda *_: Wire([b"SSH-2.0-OpenSSH_9.2\r\n\r\n"]), TRIES, "backend"),
+    "no HTTP": Kind(lambda *_: RawReply([b"SSH-2.0-OpenSSH_9.2\r\n\r\n"]), TRIES, "backend"),
     "a slow head": Kind(slow(0.02, share=0, size=32), ALWAYS, None),
-    "a stall": Kind(lambda *_: Wire([b""], STALL), TRIES, "backend"),
+    "a stall": Kind(lambda *_: RawReply([b""], STALL), TRIES, "backend"),
     "a stall halfway": Kind(slow(STALL, share=0.5), TRIES, "backend"),
     "a trickle": Kind(slow(0.2, share=0.3), TRIES, "backend"),
     "gzip garbage": Kind(sent(b"\x1f\x8b\x08rubbish", Content_Encoding="gzip"), TRIES, "backend"),
@@ -253,12 +253,17 @@ ANSWERS = ("length", "a content filter", "a refusal", "another model's name")
 
 
 def plan(
-    items: Iterable[str], seed: int, share: float, *, stays: float, kinds: Iterable[str] = KINDS
+    items: Iterable[str],
+    seed: int,
+    share: float,
+    *,
+    permanent_share: float,
+    kinds: Iterable[str] = KINDS,
 ) -> dict[str, Fault]:
     """Assign faults to a share of the items, each kind equally often.
 
-    `stays` is the share of permanent faults, among the kinds that can fail. Each overload reply is
-    assigned to one item, once: the rate limiter slows down for minutes after it.
+    `permanent_share` is that of permanent faults among the kinds that can fail. Each overload reply
+    is assigned to one item, once: the rate limiter slows down for minutes after it.
     """
     rng = random.Random(seed)
     shuffled = sorted(set(items))
@@ -269,7 +274,7 @@ def plan(
     faults: dict[str, Fault] = {}
     for item, name in zip(shuffled[: round(share * len(shuffled))], names, strict=False):
         kind = KINDS[name]
-        permanent = kind.fails is not None and (rng.random() < stays or not kind.passes)
+        permanent = kind.fails is not None and (rng.random() < permanent_share or not kind.passes)
         limit = 1 if name in REFUSALS else min(kind.passes, TRIES)
         faults[item] = Fault(name, ALWAYS if permanent else rng.randint(1, max(1, limit)))
     return faults
@@ -367,7 +372,7 @@ class ChaosServer(OpenAIServer):
         await self._send(KINDS[fault.kind].make(speaks, right), writer)
 
     async def _send(self, reply: Any, writer: asyncio.StreamWriter) -> None:
-        if isinstance(reply, Wire):
+        if isinstance(reply, RawReply):
             await _sent(reply, writer)
             return
         reply = reply if isinstance(reply, Reply) else Reply(body=reply)
@@ -378,17 +383,17 @@ class ChaosServer(OpenAIServer):
         await writer.drain()
 
 
-async def _sent(wire: Wire, writer: asyncio.StreamWriter) -> None:
-    for piece in wire.pieces:
+async def _sent(raw_reply: RawReply, writer: asyncio.StreamWriter) -> None:
+    for piece in raw_reply.pieces:
         writer.write(piece)
         await writer.drain()
-        await asyncio.sleep(wire.pause)
-    if wire.end == "on":
+        await asyncio.sleep(raw_reply.pause)
+    if raw_reply.end == "on":
         return
-    if wire.end == "reset":
+    if raw_reply.end == "reset":
         await asyncio.sleep(0.01)  # lets the sent bytes arrive before the reset
         _reset(writer)
-    elif wire.end == "half-closed":
+    elif raw_reply.end == "half-closed":
         writer.write_eof()
         await asyncio.sleep(5)
     raise ConnectionError

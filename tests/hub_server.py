@@ -147,8 +147,8 @@ class _Handler(BaseHTTPRequestHandler):
             if not redirected:
                 self._send(302, b"", {**headers, "Location": f"/lfs{self.path}"})
                 return
-        if wanted := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
-            start, end = int(wanted[1]), int(wanted[2] or len(content) - 1)
+        if byte_range := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
+            start, end = int(byte_range[1]), int(byte_range[2] or len(content) - 1)
             headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
             self._send(206, content[start : end + 1], headers)
         else:

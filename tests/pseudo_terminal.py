@@ -13,7 +13,7 @@ from typing import NamedTuple
 from rich.cells import cell_len
 
 
-class Seen(NamedTuple):
+class TerminalOutput(NamedTuple):
     """The output and the exit code of a command on a terminal."""
 
     raw: str
@@ -57,8 +57,8 @@ class Terminal:
         """Send key presses; `\\x03` is Ctrl-C."""
         os.write(self._fd, keys)
 
-    def watch(self, each: Callable[[str], None] = lambda _: None) -> Seen:
-        """Wait until the command ends; `each` is called with the output so far after each read."""
+    def wait(self, on_output: Callable[[str], None] = lambda _: None) -> TerminalOutput:
+        """Wait until the command ends; each read calls `on_output` with the output so far."""
         raw = b""
         while True:
             try:
@@ -68,10 +68,10 @@ class Terminal:
             if not more:
                 break
             raw += more
-            each(raw.decode("utf-8", "replace"))
+            on_output(raw.decode("utf-8", "replace"))
         _, status = os.waitpid(self._pid, 0)
         os.close(self._fd)
-        return Seen(raw.decode("utf-8", "replace"), os.waitstatus_to_exitcode(status))
+        return TerminalOutput(raw.decode("utf-8", "replace"), os.waitstatus_to_exitcode(status))
 
     def _size(self, fd: int, columns: int) -> None:
         fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))

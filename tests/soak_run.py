@@ -4,7 +4,7 @@ Writes a JSON line for every `every` judgments: memory, open files, sockets, tas
 of the process. The last line holds the longest event loop stalls of each phase: until a tenth of
 the judgments, until the last judgment, and after it. A callback every few milliseconds measures a
 stall twice: by the wall clock, which includes other processes, and by the CPU time of the loop's
-thread; `swept` is the part of that which the garbage collector took.
+thread; `gc` is the part of that which the garbage collector took.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from bakeoff.config import Config
 from bakeoff.records import Results
 from bakeoff.runtime.progress import ProgressUpdate
 
-_EVERY = 0.005  # seconds between heartbeats
+_EVERY = 0.005  # seconds between ticks
 _LONG = 0.1  # seconds; a longer stall is counted
 
 
-class Heart:
+class StallMonitor:
     """Periodic callback in the event loop that records the longest stalls of each phase."""
 
     def __init__(self) -> None:
@@ -34,34 +34,34 @@ class Heart:
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._swept = self._sweeping = 0.0
-        gc.callbacks.append(self._sweep)
+        self._gc_seconds = self._gc_started = 0.0
+        gc.callbacks.append(self._on_gc)
         self._began, self._computed = time.monotonic(), time.thread_time()
-        self._loop.call_later(_EVERY, self._beat)
+        self._loop.call_later(_EVERY, self._tick)
 
-    def _sweep(self, begins: str, _: dict[str, int]) -> None:
+    def _on_gc(self, phase: str, _: dict[str, int]) -> None:
         """Callback at the start and the end of a garbage collection, in any thread."""
         now = time.thread_time()
-        if begins == "start":
-            self._sweeping = now
+        if phase == "start":
+            self._gc_started = now
         else:
-            self._swept = max(self._swept, now - self._sweeping)
+            self._gc_seconds = max(self._gc_seconds, now - self._gc_started)
 
-    def _beat(self) -> None:
+    def _tick(self) -> None:
         now, computed = time.monotonic(), time.thread_time()
-        seen = self.phases.setdefault(
-            self.phase, dict.fromkeys(("beats", "seconds", "away", "computed", "long", "swept"), 0)
+        phase = self.phases.setdefault(
+            self.phase, dict.fromkeys(("ticks", "seconds", "delay", "computed", "long", "gc"), 0)
         )
-        away, busy = now - self._began - _EVERY, computed - self._computed
-        seen["beats"] += 1
-        seen["seconds"] += now - self._began
-        seen["away"] = max(seen["away"], away)
-        seen["computed"] = max(seen["computed"], busy)
-        seen["long"] += busy > _LONG
-        seen["swept"] = max(seen["swept"], self._swept)
-        self._swept = 0.0
+        delay, busy = now - self._began - _EVERY, computed - self._computed
+        phase["ticks"] += 1
+        phase["seconds"] += now - self._began
+        phase["delay"] = max(phase["delay"], delay)
+        phase["computed"] = max(phase["computed"], busy)
+        phase["long"] += busy > _LONG
+        phase["gc"] = max(phase["gc"], self._gc_seconds)
+        self._gc_seconds = 0.0
         self._began, self._computed = now, computed
-        self._loop.call_later(_EVERY, self._beat)
+        self._loop.call_later(_EVERY, self._tick)
 
 
 def open_files() -> dict[str, int]:
@@ -83,8 +83,8 @@ def memory() -> int:
 class Tracer:
     """Writes a sample for every `every` judgments, and sets the phase from the progress."""
 
-    def __init__(self, heart: Heart, trace: Any, every: int) -> None:
-        self._heart = heart
+    def __init__(self, monitor: StallMonitor, trace: Any, every: int) -> None:
+        self._monitor = monitor
         self._trace = trace
         self._every = every
         self._due = 0
@@ -92,13 +92,13 @@ class Tracer:
     def watch(self, progress: ProgressUpdate) -> None:
         if progress.stage != "judgment":
             return
-        if self._heart.phase == "load" and progress.done >= progress.total / 10:
-            self._heart.phase = "judge"
+        if self._monitor.phase == "load" and progress.done >= progress.total / 10:
+            self._monitor.phase = "judge"
         if progress.done >= self._due:
             self._due += self._every
             self.sample(progress.done)
         if progress.done == progress.total:
-            self._heart.phase = "end"
+            self._monitor.phase = "end"
 
     def sample(self, done: int) -> None:
         self._write(
@@ -111,7 +111,7 @@ class Tracer:
 
     def end(self, results: Results) -> None:
         self._write(
-            phases=self._heart.phases,
+            phases=self._monitor.phases,
             judgments=len(results.judgments),
             failures=len(results.failures),
             tasks=len(asyncio.all_tasks()),
@@ -126,10 +126,10 @@ class Tracer:
 
 async def main(config: dict[str, Any], path: str) -> None:
     every = config.pop("every")
-    heart = Heart()
+    monitor = StallMonitor()
     with Path(path).open("w") as trace:
-        tracer = Tracer(heart, trace, every)
-        heart.start()
+        tracer = Tracer(monitor, trace, every)
+        monitor.start()
         tracer.end(await run_async(Config.model_validate(config), tracer.watch))
 
 

@@ -1,4 +1,4 @@
-"""Builds stores and damages their files: truncation, overwritten pages, flipped bits, no WAL."""
+"""Builds stores and damages their files: cut files, overwritten pages, flipped bits, no WAL."""
 
 import asyncio
 import os
@@ -44,7 +44,7 @@ def _record(draw: random.Random, number: int) -> Record:
     return Verdict(first=draw.random(), scores=Scores(8, 2.5), reason=words, raw=words[::-1])
 
 
-def stored(path: Path, records: Mapping[str, Record], at_once: int = 20) -> Path:
+def write_store(path: Path, records: Mapping[str, Record], at_once: int = 20) -> Path:
     """Write the records to a new store in batches of `at_once`, as a run does."""
 
     async def put_all(store: Store) -> None:
@@ -58,19 +58,19 @@ def stored(path: Path, records: Mapping[str, Record], at_once: int = 20) -> Path
     return path
 
 
-def left_open(path: Path, filed: Mapping[str, Record], logged: Mapping[str, Record]) -> Path:
+def leave_open(path: Path, filed: Mapping[str, Record], logged: Mapping[str, Record]) -> Path:
     """A store as a killed process leaves it: `filed` in the file, `logged` only in its WAL."""
-    made = stored(path.with_name("made.sqlite"), filed)
-    with Store(made) as store:
+    other = write_store(path.with_name("made.sqlite"), filed)
+    with Store(other) as store:
         for key, record in logged.items():
             store.put(key, record)
         for end in ("", "-wal"):
-            shutil.copy(f"{made}{end}", f"{path}{end}")
-    assert log_of(path).stat().st_size > PAGE
+            shutil.copy(f"{other}{end}", f"{path}{end}")
+    assert wal_of(path).stat().st_size > PAGE
     return path
 
 
-def log_of(path: Path) -> Path:
+def wal_of(path: Path) -> Path:
     return Path(f"{path}-wal")
 
 
@@ -85,14 +85,14 @@ def read_all(path: Path, records: Mapping[str, Record]) -> dict[str, Record]:
     return read
 
 
-def cut(path: Path, draw: random.Random) -> set[int]:
+def cut_file(path: Path, draw: random.Random) -> set[int]:
     size = path.stat().st_size
     keep = draw.randrange(1, size)
     os.truncate(path, keep)
     return set(range(keep // PAGE + 1, size // PAGE + 1))
 
 
-def overwritten(path: Path, draw: random.Random) -> set[int]:
+def overwrite_pages(path: Path, draw: random.Random) -> set[int]:
     """Overwrite pages with random bytes or zeros."""
     count = path.stat().st_size // PAGE
     numbers = {draw.randrange(1, count + 1) for _ in range(draw.choice([1, 3, count // 4]))}
@@ -103,7 +103,7 @@ def overwritten(path: Path, draw: random.Random) -> set[int]:
     return numbers
 
 
-def bits_flipped(path: Path, draw: random.Random) -> set[int]:
+def flip_bits(path: Path, draw: random.Random) -> set[int]:
     size = path.stat().st_size
     places = [draw.randrange(size) for _ in range(draw.choice([1, 5, 50]))]
     with path.open("r+b") as file:
@@ -149,10 +149,10 @@ def interior_pages(path: Path) -> set[int]:
     return {start // PAGE + 1 for start in range(0, len(file), PAGE) if file[start] == 5}
 
 
-def common_prefix_length(one: bytes, other: bytes) -> int:
+def common_prefix_length(first: bytes, second: bytes) -> int:
     """The length of the common prefix of two byte strings."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((nth for nth, (a, b) in pairs if a != b), min(len(one), len(other)))
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((nth for nth, (a, b) in pairs if a != b), min(len(first), len(second)))
 
 
 def read_or_error(path: Path, records: Mapping[str, Record]) -> dict[str, Record] | str:

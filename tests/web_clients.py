@@ -1,5 +1,6 @@
 """Starts the viewer and the voting server on loopback, with an HTTP client like their pages."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,19 +10,26 @@ from urllib.parse import urlsplit
 import httpx
 
 from bakeoff.config.options import VoteOptions
-from bakeoff.records import (
-    Evidence,
-)
+from bakeoff.records import Evidence
 from bakeoff.web.viewer import serve_async
 from bakeoff.web.voting.serve import serve_voting
-from tests.background_server import serving
-from tests.unit.web.voting.cases import VOTES
+from tests.background_server import background_server
+from tests.unit.web.voting.builders import VOTES
+
+
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """Yield a port that no other process is given, and at which a server can listen repeatedly."""
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        yield reserved.getsockname()[1]
 
 
 @contextmanager
 def viewer(path: Path, port: int = 0) -> Iterator[str]:
     """Run a viewer in a background thread while the block runs; yields its URL."""
-    with serving(
+    with background_server(
         lambda announce, stop: serve_async(path, port=port, announce=announce, until=stop)
     ) as address:
         yield address
@@ -32,7 +40,7 @@ class Browser:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.seen = b""  # all bytes received
+        self.received = b""  # all bytes received
         scheme, place = urlsplit(url)[:2]
         self._client = httpx.Client(
             base_url=url, headers={"Origin": f"{scheme}://{place}"}, trust_env=False, timeout=60
@@ -73,7 +81,7 @@ class Browser:
         return content
 
     def _record(self, reply: httpx.Response) -> httpx.Response:
-        self.seen += repr(reply.headers.raw).encode() + reply.content
+        self.received += repr(reply.headers.raw).encode() + reply.content
         return reply
 
 
@@ -84,7 +92,7 @@ def voting_browser(
     """Run a voting server in a background thread while the block runs; yields its client."""
     options = options or VoteOptions()
     with (
-        serving(
+        background_server(
             lambda announce, stop: serve_voting(
                 evidence, file, options, announce=announce, until=stop
             )

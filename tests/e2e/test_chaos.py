@@ -178,7 +178,7 @@ def test_only_permanent_faults_fail_and_requests_are_bounded(
         truth = run_config(tmp_path, count, models, judge, "truth")
     assert server.request_counts == dict.fromkeys(items, 1)
     assert not truth.failures
-    faults = plan(items, seed=7, share=share, stays=0.4)
+    faults = plan(items, seed=7, share=share, permanent_share=0.4)
     with ChaosServer(faults) as server, Outage(server, after=count, seconds=1):
         results = run_config(tmp_path, count, models, api_spec(server, speaks, "judge"), "faulty")
     assert set(server.fault_counts) == set(KINDS)
@@ -195,7 +195,7 @@ def test_transient_faults_lose_nothing(speaks: Protocol, tmp_path: Path) -> None
     count = 20
     models, items = recorded_models(tmp_path, count)
     passing = [name for name, kind in KINDS.items() if kind.passes and name not in REFUSALS]
-    faults = plan(items, seed=3, share=1, stays=0, kinds=passing)
+    faults = plan(items, seed=3, share=1, permanent_share=0, kinds=passing)
     with ChaosServer(faults) as server:
         results = run_config(tmp_path, count, models, api_spec(server, speaks, "judge"), "faulty")
     assert set(server.fault_counts) == set(passing)
@@ -230,7 +230,7 @@ def test_failed_completions_fail_only_their_pairs(tmp_path: Path) -> None:
     prompt_texts = questions(tmp_path, count)
     model_items = [f"{name} on {text}" for name in "ab" for text in prompt_texts]
     transport = [name for name in KINDS if name not in (*ANSWERS, *REFUSALS)]
-    faults = plan(model_items, seed=11, share=0.7, stays=0.3, kinds=transport)
+    faults = plan(model_items, seed=11, share=0.7, permanent_share=0.3, kinds=transport)
 
     def run_all(server: ChaosServer, name: str) -> Results:
         models = (api_spec(server, "openai", "a"), api_spec(server, "anthropic", "b"))
@@ -240,7 +240,7 @@ def test_failed_completions_fail_only_their_pairs(tmp_path: Path) -> None:
         truth = run_all(server, "truth")
     assert not truth.failures
     pairs = [item for item in server.request_counts if " / " in item]
-    faults |= plan(pairs, seed=5, share=0.5, stays=0.3, kinds=transport)
+    faults |= plan(pairs, seed=5, share=0.5, permanent_share=0.3, kinds=transport)
     with ChaosServer(faults) as server:
         results = run_all(server, "faulty")
     assert_counts_add_up(results, count)

@@ -22,7 +22,7 @@ from bakeoff.storage import Store
 from bakeoff.storage.salvage import check, salvage
 from bakeoff.testing import OpenAIServer, Reply, chat_completion, prefer_good, verdict_json
 from tests.builders import sample_results
-from tests.store_damage import left_open, read_all, records_of
+from tests.store_damage import leave_open, read_all, records_of
 
 Disk = Callable[[str], Path]
 MAIN = "from bakeoff.cli import main; main()"
@@ -80,7 +80,7 @@ def run_bakeoff(arguments: list[str], folder: Path, code: str = MAIN) -> tuple[i
 
 
 class LongCompletions:
-    """A server brain with long completions that counts the requests per item."""
+    """A responder with long completions that counts the requests per item."""
 
     def __init__(self, length: int = 20_000) -> None:
         self.length = length
@@ -225,7 +225,7 @@ def test_read_only_paths_are_reported_before_any_request(
 
 def test_store_on_a_read_only_disk_is_checked(tmp_path: Path, disk: Disk) -> None:
     folder, records = disk("9m"), records_of(50)
-    left_open(folder / "store.sqlite", {}, records)
+    leave_open(folder / "store.sqlite", {}, records)
     mount("-o", "remount,ro", str(folder))
     checked = check(folder / "store.sqlite")
     assert (checked.sound, checked.total) == (True, 50)
@@ -242,7 +242,7 @@ bakeoff.storage.database.LOCK_TIMEOUT = 1.5
 
 def exclusive_connection(path: Path) -> sqlite3.Connection:
     """A connection with an exclusive lock on the store."""
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
     db.execute("BEGIN EXCLUSIVE")
     return db
 

@@ -258,8 +258,8 @@ def test_summary_matches_the_example(summary: str) -> None:
 
 def test_every_line_of_the_summary_is_explained(summary: str) -> None:
     table = TEXT.partition("| line | what it says |")[2].partition("\n\n")[0]
-    whole = re.sub(r"\n {4,}", " ", summary)
-    for line in whole.partition("Win Rates")[2].partition("What it can show")[0].splitlines():
+    unwrapped = re.sub(r"\n {4,}", " ", summary)
+    for line in unwrapped.partition("Win Rates")[2].partition("What it can show")[0].splitlines():
         label = re.split(r"[\d:(]", line.replace("Model 1: ", "").replace("Model 2: ", ""))[0]
         label = label.strip() or "Win Rates"
         if label not in ("Ties", "Score Analysis", "Judge card", "Model"):

@@ -30,7 +30,7 @@ def test_bare_client_counts_unreadable_replies_as_failed() -> None:
     assert (account["asked"], account["verdicts"], account["failed"]) == (48, 30, 18)
     assert (account["wrong"], account["ties"], account["missing"]) == (0, 0, 0)
     assert (account["requests"], account["refused"]) == (48, 0)
-    assert account["says"] == "ValueError: no verdict in the reply"
+    assert account["first_error"] == "ValueError: no verdict in the reply"
 
 
 @pytest.mark.long
@@ -47,12 +47,12 @@ def test_bakeoff_counts_unreadable_replies_as_failed() -> None:
     account = run_peer("bakeoff", PYTHON, "unreadable", 24)
     assert (account["verdicts"], account["failed"]) == (36, 12)
     assert (account["wrong"], account["ties"], account["missing"]) == (0, 0, 0)
-    assert account["says"].startswith("12 failed, the first: ")
+    assert account["first_error"].startswith("12 failed, the first: ")
     assert account["stopped"] is None
 
 
 @pytest.mark.parametrize("job", ["failing", "unreadable"])
-def test_half_of_the_found_faults_are_transient(job: str) -> None:
+def test_half_of_the_faults_are_transient(job: str) -> None:
     faults = Faults(160, JOBS[job].sorts)
     rounds = [[faults.take(case) for case in range(160)] for _ in range(2)]
     assert [sum(fault is not None for fault in taken) for taken in rounds] == [12, 6]
@@ -87,7 +87,7 @@ def test_outcome_counts_wrong_tied_and_missing() -> None:
     outcome.add_raised([None, KeyError("Both"), ValueError("x")])
     assert (outcome.verdicts, outcome.wrong, outcome.ties) == (3, 1, 1)
     assert (outcome.failed, outcome.missing) == (2, 5)
-    assert outcome.says == "KeyError: 'Both'"
+    assert outcome.first_error == "KeyError: 'Both'"
 
 
 def test_account_is_per_server_request() -> None:

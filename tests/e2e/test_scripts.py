@@ -132,7 +132,7 @@ def test_judge_options_are_passed_unchanged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "name", "backend", "target"),
+    ("argument", "name", "backend", "target"),
     [
         ("llama3", "api:llama3", "api", "llama3"),
         ("me/llama3", "api:me/llama3", "api", "me/llama3"),
@@ -142,9 +142,9 @@ def test_judge_options_are_passed_unchanged() -> None:
     ],
 )
 def test_judge_without_backend_at_a_base_url_uses_api(
-    given: str, name: str, backend: str, target: str
+    argument: str, name: str, backend: str, target: str
 ) -> None:
-    judge = judge_of("--judge-model", given, "--base-url", "http://x/v1")
+    judge = judge_of("--judge-model", argument, "--base-url", "http://x/v1")
     assert (judge.name, judge.backend, judge.target) == (name, backend, target)
     assert judge.options["base_url"] == "http://x/v1"
 
@@ -336,10 +336,10 @@ def test_benchmark_lines_update_their_table_rows_only(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------- dependency audit
 
 audit = _load_module(ROOT / "scripts" / "audit_dependencies.py")
-# A stand-in for pip-audit; STANDIN_RESPONSE holds its report as JSON.
+# A stub of pip-audit; PIP_AUDIT_REPORT holds its report as JSON.
 PIP_AUDIT = """
 import json, os, sys, time
-response = json.loads(os.environ["STANDIN_RESPONSE"])
+response = json.loads(os.environ["PIP_AUDIT_REPORT"])
 time.sleep(response.get("slow", 0))
 if "trouble" in response:
     sys.exit("Traceback\\n" + response["trouble"])
@@ -366,7 +366,7 @@ def run_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     monkeypatch.setattr(audit, "SECONDS", 120.0)  # for a busy machine
 
     def run(**response: object) -> int:
-        monkeypatch.setenv("STANDIN_RESPONSE", json.dumps(response))
+        monkeypatch.setenv("PIP_AUDIT_REPORT", json.dumps(response))
         code: int = audit.main([])
         return code
 

@@ -23,7 +23,7 @@ from tests.marks import long
 
 
 class VaryingReplies:
-    """A server brain with a different reply each time; counts the requests per item."""
+    """A responder with a different reply each time; counts the requests per item."""
 
     def __init__(self, delay: float = 0.02) -> None:
         self.delay = delay

@@ -88,12 +88,12 @@ def alpaca_eval(folder: Path) -> Evaluation:
 
 def arena_hard(folder: Path) -> Evaluation:
     """In the first game A is the baseline, in the second the model."""
-    of = {"A>>B": 1.0, "A>B": 1.0, "A=B": 0.5, "B>A": 0.0, "B>>A": 0.0}
+    preference_of = {"A>>B": 1.0, "A>B": 1.0, "A=B": 0.5, "B>A": 0.0, "B>>A": 0.0}
     verdicts, tags = [], {}
     for row in _lines(folder, "arena_hard.jsonl"):
         tags[row["question_id"]] = row["category"]
         for turn, game in enumerate(row["games"]):
-            y = of.get(game["score"])
+            y = preference_of.get(game["score"])
             if y is not None and turn == 0:
                 y = 1 - y
             verdicts.append(
@@ -155,7 +155,7 @@ def llm_comparator(folder: Path) -> Evaluation:
 
 def pandalm(folder: Path) -> Evaluation:
     """1 is a win of the first model of the key, 2 of the second, 0 a tie; no order is recorded."""
-    of = {"1": 1.0, "2": 0.0, "0": 0.5}
+    preference_of = {"1": 1.0, "2": 0.0, "0": 0.5}
     evaluation = Evaluation([])
     for row in _lines(folder, "pandalm.jsonl"):
         prompt = row["instruction"] + row["input"]
@@ -165,7 +165,7 @@ def pandalm(folder: Path) -> Evaluation:
             if isinstance(text, str):
                 evaluation.texts[model, prompt] = text
         for judge in ("annotator1", "annotator2", "annotator3"):
-            y = of.get(str(row[judge]))
+            y = preference_of.get(str(row[judge]))
             evaluation.verdicts.append(Verdict(prompt, judge, a, b, y, kind=_kind(row[judge])))
     return Evaluation(evaluation.verdicts, evaluation.texts)
 
@@ -251,10 +251,16 @@ def clusters(folder: Path) -> Evaluation:
 
 def battles(folder: Path) -> Evaluation:
     """Each row is a separate prompt; no order is recorded."""
-    of = {"model_a": 1.0, "model_b": 0.0, "tie": 0.5}
+    preference_of = {"model_a": 1.0, "model_b": 0.0, "tie": 0.5}
     return Evaluation(
         [
-            Verdict(f"row {at}", "judge", *names, of.get(row["winner"]), kind=_kind(row["winner"]))
+            Verdict(
+                f"row {at}",
+                "judge",
+                *names,
+                preference_of.get(row["winner"]),
+                kind=_kind(row["winner"]),
+            )
             for at, row in enumerate(_lines(folder, "battles.jsonl"))
             for names in [(row["model_a"], row["model_b"])]
         ]
@@ -264,16 +270,16 @@ def battles(folder: Path) -> Evaluation:
 def scores(folder: Path) -> Evaluation:
     """Scores of single answers: each judge prefers the answer with the higher score."""
     evaluation = Evaluation([])
-    given: dict[tuple[str, str, str], str] = {}
+    raw_scores: dict[tuple[str, str, str], str] = {}
     models: dict[str, None] = {}
     for row in _csv(folder, "scores.csv"):
         models[row["model"]] = None
-        given[row["judge"], row["prompt_id"], row["model"]] = row["score"]
+        raw_scores[row["judge"], row["prompt_id"], row["model"]] = row["score"]
         evaluation.texts[row["model"], row["prompt_id"]] = row["completion"]
-    for judge in sorted({key[0] for key in given}):
+    for judge in sorted({key[0] for key in raw_scores}):
         for a, b in combinations(models, 2):
-            for prompt in sorted({key[1] for key in given}):
-                pair = [given.get((judge, prompt, model), "") for model in (a, b)]
+            for prompt in sorted({key[1] for key in raw_scores}):
+                pair = [raw_scores.get((judge, prompt, model), "") for model in (a, b)]
                 wrong = [_kind(raw) for raw in pair if not _is_score(raw)]
                 if wrong:
                     evaluation.verdicts.append(Verdict(prompt, judge, a, b, None, kind=wrong[0]))

@@ -110,7 +110,7 @@ def answer(noise: Noise, number: int, sentences: int) -> str:
 def as_json(value: Sequence[Row] | Mapping[str, Any]) -> str:
     """JSON with one line for each element of the list, or of the lists of the object."""
     if isinstance(value, Mapping):
-        parts = (f"{json.dumps(key)}: {_listed(held)}" for key, held in value.items())
+        parts = (f"{json.dumps(key)}: {_listed(content)}" for key, content in value.items())
         return "{" + ",\n".join(parts) + "}\n"
     return _listed(value) + "\n"
 
@@ -523,8 +523,8 @@ def vectors(seed: int) -> Files:
 
     def rating(quality: float) -> int | None:
         """1 to 5, or none."""
-        said = max(1, min(5, round(3 + quality + noise.logistic(0.6))))
-        return None if noise.chance(0.1) else said
+        label = max(1, min(5, round(3 + quality + noise.logistic(0.6))))
+        return None if noise.chance(0.1) else label
 
     strengths = (0.8, 0.4, 0.0, -0.3, -0.9)
     battles: list[list[float]] = []

@@ -321,8 +321,8 @@ def all_flips(d: Values) -> float:
         two[0] += 0.5
         two[-1] += 0.5
         chances = np.convolve(chances, two)
-    seen = int(steps.sum()) + len(chances) // 2
-    return float(min(1.0, 2 * min(chances[: seen + 1].sum(), chances[seen:].sum())))
+    observed = int(steps.sum()) + len(chances) // 2
+    return float(min(1.0, 2 * min(chances[: observed + 1].sum(), chances[observed:].sum())))
 
 
 def agreement(book: NumberTable, name: str, raters: Sequence[Mapping[str, int]]) -> None:
@@ -340,11 +340,11 @@ def agreement(book: NumberTable, name: str, raters: Sequence[Mapping[str, int]])
         f"{name}.alpha.estimate",
         krippendorff.alpha(table.T, level_of_measurement="nominal", value_domain=domain),
     )
-    whole = table[~np.isnan(table).any(axis=1)]
-    counts = (whole[:, :, None] == np.array([-1, 0, 1])).sum(axis=1)
+    complete = table[~np.isnan(table).any(axis=1)]
+    counts = (complete[:, :, None] == np.array([-1, 0, 1])).sum(axis=1)
     if len(raters) == 2:
         cells = np.zeros((3, 3))
-        for first, second in whole.astype(int):
+        for first, second in complete.astype(int):
             cells[first + 1, second + 1] += 1
         book.add(COHEN, f"{name}.cohen.estimate", inter_rater.cohens_kappa(cells).kappa)
     else:
@@ -673,7 +673,7 @@ def ratings(golden: Evaluation) -> Numbers:
     return book.numbers
 
 
-Outcome = tuple[tuple[str, str], str | None, int, float]  # models, who is first, side, weight
+Outcome = tuple[tuple[str, str], str | None, int, float]  # models, first model, side, weight
 
 
 def _outcomes(golden: Evaluation) -> list[Outcome]:
@@ -702,15 +702,15 @@ def log_linear(
     for pair, first, side, weight in outcomes:
         counts[pair, first, side] += weight  # type: ignore[assignment]
     settings = sorted({(pair, first) for pair, first, _ in counts}, key=str)
-    rows, seen = [], []
+    rows, observed = [], []
     for level, (pair, first) in enumerate(settings):
         for side in (1, 0, -1):
             strengths = [side / 2 * ((m == pair[0]) - (m == pair[1])) for m in models[1:]]
             bonus = side / 2 * {"a": 1, "b": -1}[first or ""]
             levels = [float(level == at) for at in range(len(settings))]
             rows.append([*strengths, float(side == 0), bonus, *levels])
-            seen.append(counts[pair, first, side])
-    fit = sm.GLM(np.array(seen), np.array(rows), family=sm.families.Poisson()).fit(tol=1e-14)
+            observed.append(counts[pair, first, side])
+    fit = sm.GLM(np.array(observed), np.array(rows), family=sm.families.Poisson()).fit(tol=1e-14)
     raw = np.append(0.0, fit.params[: len(models) - 1])
     strengths = dict(zip(models, (raw - raw.mean()).tolist(), strict=True))
     return strengths, float(np.exp(fit.params[len(models) - 1])), float(fit.params[len(models)])

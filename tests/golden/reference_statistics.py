@@ -54,24 +54,24 @@ POWER = "statsmodels NormalIndPower.solve_power"
 
 def expected(folder: Path) -> dict[str, Numbers]:
     """Group -> source -> name -> number."""
-    given = json.loads((folder / "vectors.json").read_text("utf-8"))
+    vectors = json.loads((folder / "vectors.json").read_text("utf-8"))
     groups = (intervals, tests, agreement, ratings, sequential, planning, labels, length, variance)
-    return {group.__name__: group(given) for group in groups}
+    return {group.__name__: group(vectors) for group in groups}
 
 
-def intervals(given: dict[str, Any]) -> Numbers:
+def intervals(vectors: dict[str, Any]) -> Numbers:
     """Win rates in each of the four regimes of stats.md 1.2, and unbounded means."""
     book = NumberTable()
-    values = {name: np.array(given[name]) for name in ("singles", "few", "many", "rare")}
+    values = {name: np.array(vectors[name]) for name in ("singles", "few", "many", "rare")}
     for name, y in values.items():
         reference.rate(book, name, y)
-    reference.rate(book, "groups", values["many"], given["groups"])
+    reference.rate(book, "groups", values["many"], vectors["groups"])
     for hits, n in ((0, 7), (11, 16), (20, 20)):
         low, high = proportion_confint(hits, n, 0.05, "wilson")
         book.estimate(WILSON, f"{hits}/{n}", hits / n, low, high)
     low, high = proportion_confint(11, 16, 0.01, "wilson")
     book.estimate(WILSON, "11/16 at 99 %", 11 / 16, low, high)
-    d = np.array(given["more_differences"])
+    d = np.array(vectors["more_differences"])
     low, high = stats.ttest_1samp(d, 0).confidence_interval(0.95)
     book.estimate(ONE_SAMPLE, "differences", d.mean(), low, high, stats.sem(d))
     for name, y in (("bca", values["rare"]), ("bca of differences", d)):
@@ -84,45 +84,45 @@ def intervals(given: dict[str, Any]) -> Numbers:
     return book.numbers
 
 
-def tests(given: dict[str, Any]) -> Numbers:
+def tests(vectors: dict[str, Any]) -> Numbers:
     """Sign, McNemar and permutation tests, and corrections for multiple tests."""
     book = NumberTable()
     for wins, losses in ((55, 45), (15, 5), (0, 6), (7, 7)):
         book.add(SIGN, f"sign {wins}-{losses}", stats.binomtest(wins, wins + losses).pvalue)
-    for b, c in given["discordant"]:
+    for b, c in vectors["discordant"]:
         result = mcnemar([[0, b], [c, 0]], exact=b + c < 25, correction=True)
         book.add(MCNEMAR, f"mcnemar {b}-{c}", result.pvalue)
-    d = np.array(given["differences"])
+    d = np.array(vectors["differences"])
     result = stats.permutation_test(
         (d,), np.mean, permutation_type="samples", vectorized=True, n_resamples=np.inf
     )
     book.add(EXACT_FLIPS, "flips", result.pvalue)
-    more = np.array(given["more_differences"])
+    more = np.array(vectors["more_differences"])
     book.add(reference.ALL_FLIPS, "more flips", reference.all_flips(more))
-    for at, p in enumerate(multipletests(given["p_values"], method="holm")[1]):
+    for at, p in enumerate(multipletests(vectors["p_values"], method="holm")[1]):
         book.add(HOLM, f"holm {at}", p)
-    families = np.array(given["families"])
+    families = np.array(vectors["families"])
     signs = np.array(list(product((-1, 1), repeat=len(families))))
     scale = np.sqrt((families**2).sum(axis=0))
-    drawn, seen = np.abs(signs @ families) / scale, np.abs(families.sum(axis=0)) / scale
+    drawn, observed = np.abs(signs @ families) / scale, np.abs(families.sum(axis=0)) / scale
     highest = 0.0
-    order = np.argsort(-seen)
+    order = np.argsort(-observed)
     for rank, at in enumerate(order):
         largest = drawn[:, order[rank:]].max(axis=1)
-        highest = max(highest, float((largest >= seen[at] - 1e-12).mean()))
+        highest = max(highest, float((largest >= observed[at] - 1e-12).mean()))
         book.add(MAX_T, f"romano-wolf {at}", highest)
     return book.numbers
 
 
-def agreement(given: dict[str, Any]) -> Numbers:
+def agreement(vectors: dict[str, Any]) -> Numbers:
     """Chance-corrected agreement of four raters on a scale, some ratings missing."""
     book = NumberTable()
-    table = np.array(given["ratings"], dtype=float)
+    table = np.array(vectors["ratings"], dtype=float)
     for level in ("nominal", "ordinal", "interval"):
         value = krippendorff.alpha(table.T, level_of_measurement=level, value_domain=range(1, 6))
         book.add(ALPHA_LEVEL, f"alpha {level}", value)
-    whole = table[~np.isnan(table).any(axis=1)].astype(int)
-    counts = (whole[:, :, None] == np.arange(1, 6)).sum(axis=1)
+    complete = table[~np.isnan(table).any(axis=1)].astype(int)
+    counts = (complete[:, :, None] == np.arange(1, 6)).sum(axis=1)
     book.add(FLEISS, "fleiss", inter_rater.fleiss_kappa(counts))
     book.add(reference.AC1, "ac1", reference.gwet(counts))
     two = table[:, :2]
@@ -133,10 +133,10 @@ def agreement(given: dict[str, Any]) -> Numbers:
     return book.numbers
 
 
-def ratings(given: dict[str, Any]) -> Numbers:
+def ratings(vectors: dict[str, Any]) -> Numbers:
     """Bradley-Terry without ties, with ties half, Davidson's, and with an order effect."""
     book = NumberTable()
-    battles = [(int(left), int(right), won) for left, right, won, _ in given["battles"]]
+    battles = [(int(left), int(right), won) for left, right, won, _ in vectors["battles"]]
     named = {1: evalica.Winner.X, 0: evalica.Winner.Y, 0.5: evalica.Winner.Draw}
 
     def fitted(rows: list[tuple[int, int, float]], newman: bool) -> tuple[Any, dict[int, float]]:
@@ -169,13 +169,13 @@ def ratings(given: dict[str, Any]) -> Numbers:
     return book.numbers
 
 
-def sequential(given: dict[str, Any]) -> Numbers:
+def sequential(vectors: dict[str, Any]) -> Numbers:
     """The beta-mixture sign test: the mixture is a beta-binomial, the null a binomial.
 
     The number of arrangements of wins and losses cancels in their ratio.
     """
     book = NumberTable()
-    y = np.array(given["stream"])
+    y = np.array(vectors["stream"])
     decided = y[y != 0.5]
     logs, a = [0.0], 5
     for n in range(1, len(decided) + 1):
@@ -202,7 +202,7 @@ def sequential(given: dict[str, Any]) -> Numbers:
     return book.numbers
 
 
-def planning(given: dict[str, Any]) -> Numbers:
+def planning(vectors: dict[str, Any]) -> Numbers:
     """Sample size and power: stats.md 1.4."""
     book = NumberTable()
     for sd, effect in ((1 / 3, 0.03), (0.5, 0.1), (0.42, 0.07)):
@@ -211,7 +211,7 @@ def planning(given: dict[str, Any]) -> Numbers:
         d = NormalIndPower().solve_power(nobs1=100, alpha=0.05, power=0.8, ratio=0)
         book.add(POWER, f"detectable {sd:.3f}", d * sd)
     for name in ("singles", "few", "many", "rare"):
-        reference.power(_under(book, f"{name} "), np.array(given[name]))
+        reference.power(_under(book, f"{name} "), np.array(vectors[name]))
     for sd, away, margin in ((0.4, 0.0, 0.05), (0.3, 0.02, 0.05)):
         z = stats.norm.ppf(0.975)
         n = 1
@@ -234,10 +234,10 @@ def _under(book: NumberTable, prefix: str) -> NumberTable:
     return Under()
 
 
-def labels(given: dict[str, Any]) -> Numbers:
+def labels(vectors: dict[str, Any]) -> Numbers:
     """PPI++ on 50 labels and 150 unlabeled prompts; Rogan-Gladen."""
     book = NumberTable()
-    y, judged = np.array(given["labels"]), np.array(given["judged"])
+    y, judged = np.array(vectors["labels"]), np.array(vectors["judged"])
     f, rest = judged[: len(y)], judged[len(y) :]
     low, high = (float(np.ravel(edge)[0]) for edge in ppi_py.ppi_mean_ci(y, f, rest, alpha=0.05))
     estimate = float(np.ravel(ppi_py.ppi_mean_pointestimate(y, f, rest))[0])
@@ -247,14 +247,14 @@ def labels(given: dict[str, Any]) -> Numbers:
     return book.numbers
 
 
-def length(given: dict[str, Any]) -> Numbers:
+def length(vectors: dict[str, Any]) -> Numbers:
     """The win rate at equal length: bakeoff's, and AlpacaEval's with two penalties."""
     book = NumberTable()
-    y, d = np.array(given["soft"]), np.array(given["lengths"], dtype=float)
+    y, d = np.array(vectors["soft"]), np.array(vectors["lengths"], dtype=float)
     z = np.tanh(d / d.std(ddof=1))
     fit = sm.GLM(y, sm.add_constant(z), family=sm.families.Binomial()).fit(tol=1e-12)
     book.put(GLM, controlled=special.expit(fit.params[0]), slope=fit.params[1])
-    hardness, gamed = np.array(given["hardness"]), np.array(given["gamed"])
+    hardness, gamed = np.array(vectors["hardness"]), np.array(vectors["gamed"])
     at = gamed[:, 2].astype(int)
     own_rows = np.column_stack((np.tanh(d / d.std(ddof=1)), hardness, np.ones(len(y))))
     gamed_rows = np.column_stack((np.tanh(gamed[:, 0]), hardness[at], np.zeros(len(gamed))))
@@ -279,10 +279,10 @@ def length(given: dict[str, Any]) -> Numbers:
     return book.numbers
 
 
-def variance(given: dict[str, Any]) -> Numbers:
+def variance(vectors: dict[str, Any]) -> Numbers:
     """Variance components of a balanced nested design, from the mean squares of its ANOVA."""
     book = NumberTable()
-    frame = pd.DataFrame(given["nested"], columns=["p", "g", "o", "r", "y"])
+    frame = pd.DataFrame(vectors["nested"], columns=["p", "g", "o", "r", "y"])
     frame["y"] -= frame.groupby("o")["y"].transform("mean")  # both orders cancel what they share
     sizes = [int(frame[column].nunique()) for column in "pgor"]
     for column in "pgo":

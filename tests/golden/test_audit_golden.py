@@ -13,8 +13,8 @@ import pytest
 import bakeoff
 from bakeoff.importers.reader import importers
 from tests.golden import make_golden
-from tests.golden.comparing import changeable, differences, read, unexpected
-from tests.golden.observed import NumbersByPair, audit, numbers_of
+from tests.golden.actual_values import NumbersByPair, audit, numbers_of
+from tests.golden.comparison import changeable, differences, read, unexpected
 
 EXPECTED = read(make_golden.EXPECTED_AUDIT)
 NAMES = list(make_golden.EVALUATIONS)
@@ -160,7 +160,11 @@ def test_a_model_against_itself_is_equivalent(tmp_path: Path) -> None:
 
 def test_non_text_answer_fails_and_its_labels_count() -> None:
     results = audit_results("pandalm")
-    mute = {(one.participant, one.raw) for one in results.failures if one.stage == "completion"}
+    mute = {
+        (failure.participant, failure.raw)
+        for failure in results.failures
+        if failure.stage == "completion"
+    }
     assert mute == {("elm", "True")}
     for pair in results.summary.pairs:
         assert pair.accounting.asked == 3 * 14
@@ -168,4 +172,6 @@ def test_non_text_answer_fails_and_its_labels_count() -> None:
 
 def test_no_golden_answer_is_suspicious() -> None:
     for name in NAMES:
-        assert [one.model for one in audit_results(name).summary.models if one.suspicious] == []
+        assert [
+            model.model for model in audit_results(name).summary.models if model.suspicious
+        ] == []

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.golden import make_golden, reference, reference_statistics
-from tests.golden.comparing import read
+from tests.golden.comparison import read
 from tests.golden.formats import READERS
 
 MADE = {

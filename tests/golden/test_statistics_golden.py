@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.golden import make_golden
-from tests.golden.comparing import changeable, differences, read, unexpected
-from tests.golden.observed import NumbersByPair, statistics
+from tests.golden.actual_values import NumbersByPair, statistics
+from tests.golden.comparison import changeable, differences, read, unexpected
 
 EXPECTED = read(make_golden.EXPECTED_STATISTICS)
 

@@ -8,8 +8,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -189,19 +191,27 @@ def test_env_file_does_not_override_the_environment(tmp_path: Path, call: Call) 
 
 
 def test_key_is_not_in_the_process_list(tmp_path: Path) -> None:
-    with OpenAIServer(lambda body: Reply(body=chat_completion("x"), delay=1.0)) as server:
+    listed = threading.Event()
+    reply = Reply(body=chat_completion("x"), until=listed.is_set)
+    with OpenAIServer(lambda body: reply) as server:
         words = [sys.executable, "-m", "bakeoff", *run_arguments(server)]
         env = {**os.environ, "MY_KEY": KEY}
         with subprocess.Popen(
             words, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as running:
             try:
-                while not server.requests and running.poll() is None:
+                while not server.requests:
+                    assert running.poll() is None
                     time.sleep(0.01)
-                lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+                lines = {}
+                for path in Path("/proc").glob("[0-9]*/cmdline"):
+                    with suppress(FileNotFoundError, ProcessLookupError):  # it has exited
+                        lines[int(path.parent.name)] = path.read_bytes()
             finally:
                 running.kill()
-    assert not any(KEY.encode() in line for line in lines)
+                listed.set()
+    assert b"bakeoff" in lines[running.pid]
+    assert not any(KEY.encode() in line for line in lines.values())
 
 
 def test_command_in_the_results_has_no_password(tmp_path: Path, call: Call) -> None:

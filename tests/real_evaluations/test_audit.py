@@ -52,19 +52,19 @@ def pair_of(results: Results, a: str, b: str) -> PairSummary:
 
 def test_g1_alpaca_eval_claude_2() -> None:
     pair = only_pair(audit([file("alpaca_eval/annotations_claude-2.json.gz")]))
-    wanted = expected()["alpaca_eval"]["claude-2"]
+    published = expected()["alpaca_eval"]["claude-2"]
     assert (pair.a, pair.b, pair.prompts) == ("claude-2", "gpt4_1106_preview", 805)
     assert (pair.wins, pair.losses, pair.ties) == (131, 673, 1)
     assert pair.win_rate is not None
     assert 100 * pair.win_rate.estimate == pytest.approx(17.188240, abs=1e-5)
     assert 100 * pair.win_rate.se == pytest.approx(1.174828, abs=1e-5)  # type: ignore[operator]
     interval = (100 * pair.win_rate.low, 100 * pair.win_rate.high)
-    assert interval == pytest.approx(wanted["ci95_t"], abs=0.05)
+    assert interval == pytest.approx(published["ci95_t"], abs=0.05)
     assert pair.decisive_win_rate is not None
     wilson = (pair.decisive_win_rate.low, pair.decisive_win_rate.high)
-    assert wilson == pytest.approx(wanted["wilson95_wins_over_decisive"], abs=1e-6)
+    assert wilson == pytest.approx(published["wilson95_wins_over_decisive"], abs=1e-6)
     assert pair.sign_test is not None
-    assert pair.sign_test.p == pytest.approx(wanted["sign_test_p"], rel=1e-6)
+    assert pair.sign_test.p == pytest.approx(published["sign_test_p"], rel=1e-6)
     # A judge of the winner's model family does not decide alone.
     assert (pair.outcome, [r.kind for r in pair.reasons]) == ("withheld", ["own family"])
 
@@ -109,7 +109,7 @@ def test_g3_model_against_itself_is_equivalent(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["MT-Bench", "Natural", "Adversarial-Neighbor"])
 @pytest.mark.parametrize("judge", ["ChatGPT", "GPT-4"])
 def test_g6_two_orders_of_llmbar(name: str, judge: str, tmp_path: Path) -> None:
-    wanted = expected()["llmbar"][f"{name}|{judge}|Vanilla_NoRules"]
+    published = expected()["llmbar"][f"{name}|{judge}|Vanilla_NoRules"]
     table = []
     for row in rows("llmbar/judgments.csv.gz"):
         if (row["set"], row["judge"], row["strategy"]) == (name, judge, "Vanilla_NoRules"):
@@ -123,28 +123,28 @@ def test_g6_two_orders_of_llmbar(name: str, judge: str, tmp_path: Path) -> None:
             [["prompt_id", "model_a", "model_b", "winner", "first", "judge"], *table]
         )
     pair = only_pair(audit([path]))
-    n, order = wanted["n"], pair.order
+    n, effect = published["n"], pair.order
     assert pair.prompts == n
-    assert round(n * (pair.consistency or 0)) == wanted["agree"]
-    assert pair.wins == wanted["correct_both"]
+    assert round(n * (pair.consistency or 0)) == published["agree"]
+    assert pair.wins == published["correct_both"]
     assert pair.win_rate is not None
-    assert 100 * pair.win_rate.estimate == pytest.approx(wanted["accuracy_avg_pct"])
-    assert order.identified == "both orders"
-    twice = (order.first_twice, order.second_twice)
+    assert 100 * pair.win_rate.estimate == pytest.approx(published["accuracy_avg_pct"])
+    assert effect.identified == "both orders"
+    twice = (effect.first_twice, effect.second_twice)
     assert twice == (
-        wanted["inconsistent_prefers_first"],
-        wanted["inconsistent_prefers_second"],
+        published["inconsistent_prefers_first"],
+        published["inconsistent_prefers_second"],
     )
-    assert order.p == pytest.approx(wanted["position_mcnemar_exact_p"], rel=1e-6)
-    assert order.pick_first is not None
-    assert order.pick_first.estimate == pytest.approx(wanted["first_position_pick_rate"])
+    assert effect.p == pytest.approx(published["position_mcnemar_exact_p"], rel=1e-6)
+    assert effect.pick_first is not None
+    assert effect.pick_first.estimate == pytest.approx(published["first_position_pick_rate"])
 
 
 def test_g8_human_labels_of_pandalm_with_holm_over_ten_pairs() -> None:
     results = audit([file("pandalm/testset_text.jsonl.gz")])
-    wanted = expected()["pandalm"]["pairs_human_majority"]
-    assert len(results.summary.pairs) == len(wanted) == 10
-    for names, numbers in wanted.items():
+    published = expected()["pandalm"]["pairs_human_majority"]
+    assert len(results.summary.pairs) == len(published) == 10
+    for names, numbers in published.items():
         a, b = names.split(" vs ")
         pair = pair_of(results, a, b)
         counts = (pair.wins, pair.losses) if pair.a == a else (pair.losses, pair.wins)
@@ -191,11 +191,11 @@ def repeat_files(prefix: str, text: str, tmp_path: Path) -> list[Path]:
             winners[row["run"]][int(row["i"])] = row["winner"]
     paths = []
     for run, by_prompt in winners.items():
-        made: list[dict[str, Any]] = [dict(result) for result in document["results"]]
+        repeats: list[dict[str, Any]] = [dict(result) for result in document["results"]]
         for i, winner in by_prompt.items():
-            made[i]["winner"] = winner
+            repeats[i]["winner"] = winner
         paths.append(tmp_path / f"{run}.json")
-        paths[-1].write_text(json.dumps(document | {"results": made}))
+        paths[-1].write_text(json.dumps(document | {"results": repeats}))
     return paths
 
 
@@ -207,13 +207,13 @@ def test_g12_ten_repeats_of_100_prompts_are_withheld(tmp_path: Path) -> None:
     files = repeat_files("g4", "open_r1_impute/g4-rep1.json.gz", tmp_path)
     assert len(files) == 10
     pair = only_pair(audit(files))
-    wanted = expected()["open_r1_impute"]["gpt4_10_repeats"]
+    published = expected()["open_r1_impute"]["gpt4_10_repeats"]
     assert (pair.prompts, pair.accounting.judged) == (100, 1000)
     assert pair.win_rate is not None
     assert 100 * pair.win_rate.estimate == pytest.approx(81.4)
     assert 100 * pair.win_rate.se == pytest.approx(3.74, abs=0.005)  # type: ignore[operator]
     interval = (100 * pair.win_rate.low, 100 * pair.win_rate.high)
-    assert interval == pytest.approx(wanted["ci95_cluster_t"], abs=1e-3)
+    assert interval == pytest.approx(published["ci95_cluster_t"], abs=1e-3)
     assert (pair.outcome, [r.kind for r in pair.reasons]) == ("withheld", ["one order"])
     assert "was always shown first" in pair.verdict
     (agreement,) = pair.agreement
@@ -243,13 +243,13 @@ def test_files_of_several_judges_are_one_evaluation(tmp_path: Path) -> None:
 def test_g13_rows_of_a_question_are_one_cluster() -> None:
     path = file("arena_hard/arena_hard_battles_57a9881.jsonl.gz")
     clustered = audit([path], columns={"cluster": "question_id"})
-    for names, wanted in expected()["arena_hard_battles"].items():
+    for names, published in expected()["arena_hard_battles"].items():
         a, b = names.split(" vs ")
         pair = pair_of(clustered, a, b)
-        assert (pair.prompts, pair.clusters) == (wanted["rows"], 100)
+        assert (pair.prompts, pair.clusters) == (published["rows"], 100)
         assert pair.win_rate is not None
-        assert 100 * pair.win_rate.estimate == pytest.approx(wanted["win_rate"])
-        assert 100 * pair.win_rate.se == pytest.approx(wanted["cluster_se"])  # type: ignore[operator]
+        assert 100 * pair.win_rate.estimate == pytest.approx(published["win_rate"])
+        assert 100 * pair.win_rate.se == pytest.approx(published["cluster_se"])  # type: ignore[operator]
         assert pair.win_rate.n == 100
     averaged = pair_of(audit([path]), "claude-3-haiku-20240307", "gpt-4o")
     assert (averaged.prompts, averaged.clusters) == (100, None)

@@ -9,7 +9,7 @@ import pytest
 
 from bakeoff.importers.reader import read
 from tests.real_evaluations.data import file
-from tests.unit.importers.sample import counted
+from tests.unit.importers.sample_files import counts_of
 
 
 def test_alpaca_eval_order_is_known_for_all_rows_but_one() -> None:
@@ -17,7 +17,7 @@ def test_alpaca_eval_order_is_known_for_all_rows_but_one() -> None:
     evidence = read([path]).evidence
     with gzip.open(file("alpaca_eval/judgments_compact.csv.gz"), "rt") as text:
         rows = [row for row in csv.DictReader(text) if row["model"] == "claude-2"]
-    assert counted(evidence) == (805, 0)
+    assert counts_of(evidence) == (805, 0)
     for judgment, row in zip(evidence.judgments, rows, strict=True):
         shown = str(int(judgment.first == "claude-2")) if judgment.presented == "recorded" else ""
         assert shown == row["model_shown_first"]
@@ -29,13 +29,13 @@ def test_alpaca_eval_order_is_known_for_all_rows_but_one() -> None:
 def test_llm_comparator_example() -> None:
     evidence = read([file("llm_comparator/example_tiny.json")]).evidence
     assert evidence.models == ("ABC v0.6", "ABC v0.5")
-    assert counted(evidence) == (8, 0)
+    assert counts_of(evidence) == (8, 0)
     assert [j.presented for j in evidence.judgments].count("recorded") == 4
 
 
 def test_pandalm_labels_and_boolean_completions() -> None:
     evidence = read([file("pandalm/testset_text.jsonl.gz")]).evidence
-    assert counted(evidence) == (2997, 0)
+    assert counts_of(evidence) == (2997, 0)
     # Six rows but two completions: each was compared with three models.
     assert [(f.stage, f.participant, f.raw) for f in evidence.failures] == [
         ("completion", "bloom-7b", "True"),
@@ -59,11 +59,11 @@ def test_pointwise_scores() -> None:
 
 def test_arena_hard_battles() -> None:
     evidence = read([file("arena_hard/arena_hard_battles_57a9881.jsonl.gz")]).evidence
-    assert counted(evidence) == (1348, 0)
+    assert counts_of(evidence) == (1348, 0)
     assert len(evidence.prompts) == 100
     assert evidence.models[0] == "claude-3-haiku-20240307"
     food = read([file("evalica/food.csv")]).evidence
-    assert counted(food) == (30, 0)
+    assert counts_of(food) == (30, 0)
     assert sum(j.verdict.first == 0.5 for j in food.judgments) == 2
 
 
@@ -72,7 +72,7 @@ def test_comparison_script_files(tmp_path: Path) -> None:
     formats, evidence = read([paths[0], paths[0], paths[1]])
     assert set(formats) == {"script"}
     assert len(evidence.prompts) == 100
-    assert counted(evidence) == (300, 0)
+    assert counts_of(evidence) == (300, 0)
     gpt = [j for j in evidence.judgments if j.judge == "gpt-4" and j.repeat == 0]
     assert [sum(j.verdict.first == p for j in gpt) for p in (1, 0, 0.5)] == [81, 17, 2]
     assert {(j.judge, j.sample, j.repeat) for j in evidence.judgments} == {

@@ -18,7 +18,7 @@ from bakeoff.stats.ratings import PairwiseOutcomes
 from bakeoff.stats.sequential import anytime_test, mean_confidence_sequence, sign_e_process
 from bakeoff.stats.tests import holm, mcnemar, sign_test
 from tests.real_evaluations.data import alpaca, alpaca_inputs, expected, records, rows
-from tests.unit.stats.helpers import same, sound
+from tests.unit.stats.checks import same, sound
 from tests.unit.stats.test_alpaca_eval import own_rows
 from tests.unit.stats.test_confidence_sequences import first_decision, log_wealth_at_each_look
 from tests.unit.stats.test_ratings import fit, log_strengths

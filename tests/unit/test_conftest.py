@@ -29,9 +29,9 @@ def test_processes_fail_a_test(event: str) -> None:
 
 
 def test_unix_sockets_and_other_events_are_allowed() -> None:
-    guard, (one, other) = Guard(), socket.socketpair()
-    with one, other, guard.watch("test_x"):
-        guard("socket.connect", (one, "/a/path"))
+    guard, (first, second) = Guard(), socket.socketpair()
+    with first, second, guard.watch("test_x"):
+        guard("socket.connect", (first, "/a/path"))
         guard("open", ("a file", "r", 0))
 
 

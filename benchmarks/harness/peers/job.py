@@ -42,8 +42,8 @@ class Outcome:
 
     Of the returned `verdicts`, `wrong` name the worse model and `ties` neither. `failed` are those
     that the tool counts as failed or raises to its caller. `stopped` is the error that ended the
-    job, `says` the first log line about a lost judgment. `seconds` and `cpu_seconds` are those of
-    the job, without imports.
+    job, `first_error` the first error or log line about a lost judgment. `seconds` and
+    `cpu_seconds` are those of the job, without imports.
     """
 
     version: str
@@ -53,7 +53,7 @@ class Outcome:
     ties: int = 0
     failed: int = 0
     stopped: str | None = None
-    says: str | None = None
+    first_error: str | None = None
     seconds: float = 0.0
     cpu_seconds: float = 0.0
 
@@ -72,7 +72,7 @@ class Outcome:
         """Count the judgments that ended in an exception, and keep the first of them."""
         raised = [end for end in results if isinstance(end, Exception)]
         self.failed += len(raised)
-        self.says = self.says or (describe_error(raised[0]) if raised else None)
+        self.first_error = self.first_error or (describe_error(raised[0]) if raised else None)
 
 
 class Arguments(NamedTuple):

@@ -46,7 +46,7 @@ def main(arguments: Arguments) -> None:
             if prefers is not None and prefers == prefers:  # NaN: no preference
                 outcome.add(models[prefers > 1.5] if prefers != 1.5 else None, pair)
         get_winrate(annotations)
-        outcome.says = losses.first
+        outcome.first_error = losses.first
 
     run_job(Outcome(version=version("alpaca-eval"), asked=2 * len(arguments.pairs)), annotated)
 

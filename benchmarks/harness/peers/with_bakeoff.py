@@ -38,7 +38,7 @@ def judge_pairs(arguments: Arguments, outcome: Outcome) -> None:
         )
     count(json.loads((folder / "results" / "results.json").read_text()), arguments, outcome)
     lines = printed.getvalue().splitlines()
-    outcome.says = next(
+    outcome.first_error = next(
         (line.strip() for line in lines if outcome.failed and "failed" in line), None
     )
 

@@ -65,7 +65,7 @@ def run_in_process(code: str, hub: str, home: Path, **env: str) -> object:
 
 
 @pytest.mark.long
-def test_transformers_loads_a_model_from_it(hub: Address, tmp_path: Path) -> None:
+def test_transformers_loads_a_model_from_the_loopback_hub(hub: Address, tmp_path: Path) -> None:
     code = """
 import json
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -80,7 +80,9 @@ print(json.dumps([model.config.model_type, model.num_parameters(), tokenizer.eos
 
 
 @pytest.mark.parametrize("streaming", [False, *long([True])])
-def test_datasets_loads_a_split_from_it(hub: Address, tmp_path: Path, streaming: bool) -> None:
+def test_datasets_loads_a_split_from_the_loopback_hub(
+    hub: Address, tmp_path: Path, streaming: bool
+) -> None:
     # Delete the stream before Python exits: a thread of pyarrow that outlives it aborts
     # (apache/arrow#45214). bakeoff does not stream.
     code = f"""
@@ -145,18 +147,18 @@ print(json.dumps([
 
 
 def test_part_of_a_large_file_is_read(hub: Address, model: Path) -> None:
-    whole = (model / "model.safetensors").read_bytes()
+    content = (model / "model.safetensors").read_bytes()
     url = f"{hub}/me/tiny/resolve/main/model.safetensors"
     with httpx.Client(timeout=60) as client:
         head = client.head(url)
         rest = client.get(url, headers={"Range": "bytes=1000-"}, follow_redirects=True)
         part = client.get(url, headers={"Range": "bytes=10-19"}, follow_redirects=True)
     assert head.status_code == 302
-    assert head.headers["X-Linked-Etag"] == f'"{hashlib.sha256(whole).hexdigest()}"'
-    assert head.headers["X-Linked-Size"] == str(len(whole))
-    assert (rest.status_code, rest.content) == (206, whole[1000:])
-    assert part.content == whole[10:20]
-    assert part.headers["Content-Range"] == f"bytes 10-19/{len(whole)}"
+    assert head.headers["X-Linked-Etag"] == f'"{hashlib.sha256(content).hexdigest()}"'
+    assert head.headers["X-Linked-Size"] == str(len(content))
+    assert (rest.status_code, rest.content) == (206, content[1000:])
+    assert part.content == content[10:20]
+    assert part.headers["Content-Range"] == f"bytes 10-19/{len(content)}"
     assert rest.headers["X-Repo-Commit"] == head.headers["X-Repo-Commit"]
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tests.builders import sample_results
-from tests.unit.importers.sample import alpaca, arena, comparator, compared, panda, script
-from tests.unit.judges.judge_texts import CASES
+from tests.unit.importers.sample_files import alpaca, arena, comparator, compared, panda, script
+from tests.unit.judges.judge_replies import CASES
 
 PROMPTS: list[dict[str, Any]] = [
     {"id": "one", "prompt": "What is \u00e9?", "tags": ["a", "b"], "reference": "a letter"},

@@ -41,13 +41,13 @@ from bakeoff.report.results_file import read_results
 from bakeoff.runtime.progress import PROGRESS_FILE, read_progress
 from tests.builders import make_prompt, sample_results
 from tests.e2e.fuzz import corpus
-from tests.unit.judges.judge_texts import CRITERIA
+from tests.unit.judges.judge_replies import CRITERIA
 
 
 class Target(NamedTuple):
     """`run` parses bytes, which it may write to a folder; `seeds` are the inputs to mutate.
 
-    `count` is the number of executions in the long job, with inputs of at most `longest` bytes.
+    `count` is the number of executions in the long job, with inputs of at most `max_length` bytes.
     """
 
     name: str

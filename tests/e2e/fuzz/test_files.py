@@ -20,8 +20,8 @@ from bakeoff.report.charts.figures import write_figures
 from bakeoff.report.export import REPORT, RESULTS, VOTES, save, save_page
 from bakeoff.report.results_file import read_results
 from bakeoff.runtime.progress import PROGRESS_FILE, ProgressFile
-from tests.builders import sample_results
-from tests.e2e.fuzz.test_findings import assert_refused, write_file
+from tests.builders import sample_results, write_file
+from tests.e2e.fuzz.test_findings import assert_refused
 
 MEMORY_LIMIT = 700 << 20  # bytes of address space of a process that reads a line of 1 GB
 

@@ -29,9 +29,9 @@ from bakeoff.records import Completion
 from bakeoff.report.export import save_page
 from bakeoff.report.plain_text import escape_json
 from bakeoff.report.results_file import read_results
-from tests.builders import sample_results
+from tests.builders import sample_results, write_file
 from tests.e2e.fuzz import corpus
-from tests.unit.importers.sample import panda
+from tests.unit.importers.sample_files import panda
 
 DEEP = "[" * 100_000
 MODERATELY_DEEP = "[" * 500 + "]" * 500  # Python's parser accepts it
@@ -48,14 +48,9 @@ def assert_refused(work: Callable[[], object], *phrases: str) -> None:
         assert phrase in message
 
 
-def write_file(path: Path, text: str | bytes) -> Path:
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
-
-
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
 @pytest.mark.parametrize(
-    ("value", "says"),
+    ("value", "message"),
     [
         (DEEP, "nested too deeply"),
         (MODERATELY_DEEP, "nested too deeply"),
@@ -66,14 +61,14 @@ def write_file(path: Path, text: str | bytes) -> Path:
     ids=["deep", "less deep", "objects", "digits", "a little too deep"],
 )
 def test_rows_with_deep_nesting_or_long_numbers_are_refused(
-    tmp_path: Path, name: str, value: str, says: str
+    tmp_path: Path, name: str, value: str, message: str
 ) -> None:
     path = write_file(tmp_path / name, value)
-    assert_refused(lambda: list(read_rows(path, lists=())), name, says)
-    assert_refused(lambda: sample_prompts(str(path), 1, 0), name, says)
-    assert_refused(lambda: read([path]), name, says)
+    assert_refused(lambda: list(read_rows(path, lists=())), name, message)
+    assert_refused(lambda: sample_prompts(str(path), 1, 0), name, message)
+    assert_refused(lambda: read([path]), name, message)
     recorded = RecordedCompletions(Spec.parse(f"file:{path}"), RunContext(Sampling()))
-    assert_refused(lambda: asyncio.run(recorded.prepare()), name, says)
+    assert_refused(lambda: asyncio.run(recorded.prepare()), name, message)
 
 
 def test_many_short_lists_are_accepted(tmp_path: Path) -> None:
@@ -82,15 +77,15 @@ def test_many_short_lists_are_accepted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "says"),
+    ("value", "message"),
     [(DEEP, "Recursion"), (f'{{"config": {DEEP}', "ecursion"), (f'{{"config": {DIGITS}}}', "")],
     ids=["deep", "deep inside", "digits"],
 )
 def test_results_with_deep_nesting_or_long_numbers_are_refused(
-    tmp_path: Path, value: str, says: str
+    tmp_path: Path, value: str, message: str
 ) -> None:
     assert_refused(
-        lambda: read_results(write_file(tmp_path / "results.json", value)), says.lower()[:0]
+        lambda: read_results(write_file(tmp_path / "results.json", value)), message.lower()[:0]
     )
 
 

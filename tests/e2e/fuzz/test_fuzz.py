@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.fuzz.running import fuzz
+from tests.e2e.fuzz.executor import fuzz
 from tests.e2e.fuzz.targets import TARGETS, TOTAL_COUNT, Target
 
 SEED = int(os.environ.get("FUZZ_SEED", "7"))

@@ -14,7 +14,7 @@ from bakeoff.judges.rendering import Template, TemplateInput
 from bakeoff.records import Completion
 from bakeoff.report.plain_text import escape_controls, escape_json, shorten, wrap_line
 from tests.builders import make_prompt
-from tests.e2e.fuzz.mutating import TOKENS
+from tests.e2e.fuzz.mutations import TOKENS
 from tests.e2e.fuzz.targets import PARSERS
 
 LONG = 100_000

@@ -12,8 +12,9 @@ from bakeoff.generators.hub.directory import Directory
 from bakeoff.generators.transformers.generator import TransformersGenerator
 from bakeoff.generators.transformers.reward import RewardModel
 from bakeoff.generators.vllm.generator import VllmGenerator
+from tests.builders import write_file
 from tests.conftest import ROOT
-from tests.e2e.fuzz.test_findings import DEEP, write_file
+from tests.e2e.fuzz.test_findings import DEEP
 
 PICKLED = ("pytorch_model.bin", "model.pt", "model.pth", "model.ckpt", "model.pkl", "weights.npy")
 

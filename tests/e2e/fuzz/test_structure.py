@@ -78,9 +78,9 @@ def test_arbitrary_configs(folder: Path, values: dict[str, object]) -> None:
 @settings(max_examples=EXAMPLES)
 @given(text=st.text(st.characters(codec=None, exclude_categories=())), at=st.integers(0, 30))
 def test_arbitrary_specs(text: str, at: int) -> None:
-    whole = "name=hf:me/model?seed=1&system=x"
+    spec = "name=hf:me/model?seed=1&system=x"
     check_error(lambda: Spec.parse(text))
-    check_error(lambda: Spec.parse(whole[:at] + text + whole[at:]).model_dump_json())
+    check_error(lambda: Spec.parse(spec[:at] + text + spec[at:]).model_dump_json())
 
 
 FRAGMENTS = """{"score_a": | "winner": | "A" | "tie" | } | { | [ | ] | , | : | 8 | 3/10 | [[A]]

@@ -8,8 +8,7 @@ import pytest
 from bakeoff.errors import ConfigError, VerdictError
 from bakeoff.judges.rendering import Template, TemplateInput
 from bakeoff.records import Criterion
-from tests.builders import make_prompt
-from tests.e2e.fuzz.test_findings import write_file
+from tests.builders import make_prompt, write_file
 
 PROMPT = make_prompt("q", reference="r")
 CRITERIA = (Criterion(name="short"),)

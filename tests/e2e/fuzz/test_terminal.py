@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import sample_results
-from tests.e2e.fuzz.test_findings import write_file
+from tests.builders import sample_results, write_file
 from tests.in_process import run_command
-from tests.unit.importers.sample import alpaca, comparator, panda, script
+from tests.unit.importers.sample_files import alpaca, comparator, panda, script
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202e\u2066\x00\r\nx"
 TERMINAL_CONTROLS = re.compile(

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from bakeoff.report.notebook import notebook_html
-from tests.browser import chromium, opened
+from tests.browser import chromium, open_page
 from tests.marks import long
-from tests.unit.report.notebook_results import HOSTILE, three, two
+from tests.unit.report.notebook_results import HOSTILE, three_models, two_models
 
 THEMES = {  # how a notebook marks its theme: the body, and the color scheme of the system
     "JupyterLab, light": ('<body data-jp-theme-light="true">', True, False),
@@ -35,8 +35,8 @@ def browser() -> object:
 def test_the_theme_follows_the_notebook(theme: str, browser: object, tmp_path: Path) -> None:
     body, system, dark = THEMES[theme]
     page = tmp_path / "page.html"
-    page.write_text(f"<!doctype html><meta charset=utf-8>{body}{notebook_html(two())}")
-    with opened(browser, page.as_uri(), dark=system) as watched:
+    page.write_text(f"<!doctype html><meta charset=utf-8>{body}{notebook_html(two_models())}")
+    with open_page(browser, page.as_uri(), dark=system) as watched:
         ink, paper = watched.page.evaluate(COLORS)
         assert (ink, paper) == (
             ("rgb(230, 232, 234)", "rgb(22, 24, 27)")
@@ -52,19 +52,19 @@ def test_the_fragment_fits_and_runs_no_script(
 ) -> None:
     page = tmp_path / "page.html"
     names = tuple(f"{hostile}{n}" for n in range(3))
-    html = notebook_html(two(*names)) + notebook_html(three(names))
+    html = notebook_html(two_models(*names)) + notebook_html(three_models(names))
     page.write_text(f"<!doctype html><meta charset=utf-8><body>{html}")
-    with opened(browser, page.as_uri(), width=width) as watched:
+    with open_page(browser, page.as_uri(), width=width) as watched:
         assert watched.page.evaluate(WIDE) <= 0
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 def test_the_mark_is_at_the_win_rate(browser: object, tmp_path: Path) -> None:
-    results = two()
+    results = two_models()
     (pair,) = results.summary.pairs
     page = tmp_path / "page.html"
     page.write_text(f"<!doctype html><meta charset=utf-8><body>{notebook_html(results)}")
-    with opened(browser, page.as_uri()) as watched:
+    with open_page(browser, page.as_uri()) as watched:
         box = {
             name: watched.page.locator(name).first.bounding_box()
             for name in (".bar", ".dot", ".mark .span", ".wins", ".ties")

@@ -12,7 +12,7 @@ from bakeoff.cli.installed_extras import INSTALLED
 from bakeoff.config import Sampling, Spec
 from bakeoff.generators.llamacpp.models import CATALOGUE
 from bakeoff.plugins import GENERATORS, JUDGES, RunContext, backend_names, judge_spec, open_judge
-from tests.unit.cli.packages import FakePackages
+from tests.unit.cli.fake_packages import FakePackages
 
 BOTH = pytest.mark.parametrize("list_backends", [judge_backends, model_backends])
 

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import unicodedata
 from collections.abc import Callable
@@ -234,20 +235,33 @@ def test_too_many_failures_are_reported_first_with_exit_code_3(call: Call) -> No
 
 @pytest.mark.long
 def test_ctrl_c_keeps_finished_work_and_prints_how_to_resume(tmp_path: Path) -> None:
-    def slow(body: dict[str, Any]) -> Any:
-        return Reply(body=chat_completion(prefer_good(body)), delay=0.1)
+    interrupted = threading.Event()
 
-    with OpenAIServer(slow) as server:
+    def hold_from_20(body: dict[str, Any]) -> Any:
+        held = len(server.requests) >= 20
+        return Reply(
+            body=chat_completion(prefer_good(body)),
+            until=lambda: not held or interrupted.is_set(),
+        )
+
+    with OpenAIServer(hold_from_20) as server:
         arguments = run_arguments(server, "--limit", "50", "--max-concurrency", "2")
         command = [sys.executable, "-m", "bakeoff", *arguments]
         process = subprocess.Popen(
             command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
         )
-        deadline = time.monotonic() + 60
-        while len(server.requests) < 20 and time.monotonic() < deadline:
+        while len(server.requests) < 20:
+            assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=100)
+        assert process.stderr
+        errors = ""
+        while "finishing what is under way" not in errors:
+            line = process.stderr.readline()
+            assert line, errors
+            errors += line
+        interrupted.set()
+        errors += process.communicate(timeout=100)[1]
         sent = len(server.requests)
         server.respond = prefer_good
         again = bakeoff(*arguments, cwd=tmp_path)
@@ -381,7 +395,7 @@ def delayed_reply(body: dict[str, Any]) -> Reply:
 def test_a_terminal_shows_one_live_view_and_then_the_summary(tmp_path: Path) -> None:
     with OpenAIServer(delayed_reply) as server:
         command = [*COMMAND, *run_arguments(server, "--limit", "30", "--max-concurrency", "4")]
-        shown = Terminal(command, tmp_path).watch()
+        shown = Terminal(command, tmp_path).wait()
     assert shown.code == 0
     assert shown.width <= 80
     view, _, summary = shown.text.partition("Model Comparison Summary")
@@ -409,7 +423,7 @@ def test_resizing_the_terminal_breaks_nothing(tmp_path: Path) -> None:
     with OpenAIServer(respond) as server:
         command = [*COMMAND, *run_arguments(server, "--limit", "20", "--max-concurrency", "4")]
         terminal = Terminal(command, tmp_path)
-        shown = terminal.watch()
+        shown = terminal.wait()
     assert shown.code == 0
     assert next(sizes, None) is None
     assert "Traceback" not in shown.text
@@ -426,7 +440,7 @@ def test_ctrl_c_restores_the_terminal(tmp_path: Path) -> None:
     with OpenAIServer(delayed_reply) as server:
         command = [*COMMAND, *run_arguments(server, "--limit", "60", "--max-concurrency", "1")]
         terminal = Terminal(command, tmp_path)
-        shown = terminal.watch(press)
+        shown = terminal.wait(press)
     assert (pressed, shown.code) == ([1], 130)
     assert "the same command goes on" in shown.text
     assert "Traceback" not in shown.text
@@ -440,9 +454,9 @@ def test_ctrl_c_restores_the_terminal(tmp_path: Path) -> None:
 def test_quiet_prints_nothing_on_a_terminal_and_json_is_alone_on_stdout(tmp_path: Path) -> None:
     with OpenAIServer() as server:
         arguments = run_arguments(server, "--limit", "2")
-        assert Terminal([*COMMAND, *arguments, "--quiet"], tmp_path).watch() == ("", 0)
+        assert Terminal([*COMMAND, *arguments, "--quiet"], tmp_path).wait() == ("", 0)
         shell = ["/bin/sh", "-c", '"$@" --json > only.json', "sh", *COMMAND, *arguments]
-        shown = Terminal(shell, tmp_path).watch()
+        shown = Terminal(shell, tmp_path).wait()
     assert "judge judges" in shown.text
     assert Results.model_validate_json((tmp_path / "only.json").read_bytes()).judgments
 
@@ -452,7 +466,7 @@ def test_quiet_prints_nothing_on_a_terminal_and_json_is_alone_on_stdout(tmp_path
 def test_no_color_and_a_dumb_terminal_disable_colors(tmp_path: Path, color: dict[str, str]) -> None:
     with OpenAIServer() as server:
         command = [*COMMAND, *run_arguments(server, "--limit", "20")]
-        shown = Terminal(command, tmp_path, env=color).watch()
+        shown = Terminal(command, tmp_path, env=color).wait()
     assert shown.code == 0
     codes = set(re.findall(r"\x1b\[([0-9;]*)m", shown.raw))
     assert not [code for code in codes if re.search(r"3\d|4\d|9\d", code)]
@@ -481,7 +495,7 @@ def test_hostile_texts_and_names_are_escaped_in_every_encoding(
         models = [flag for name in names for flag in ("--model", f"{name}=api:m{url}")]
         run = ["run", *models, "--judge", f"j\x07=api:judge{url}", "--prompts", "starter"]
         arguments = [*run, "--limit", "2", "--show-samples", "1"]
-        shown = Terminal([*COMMAND, *arguments], tmp_path, env=env).watch()
+        shown = Terminal([*COMMAND, *arguments], tmp_path, env=env).wait()
         encoding = env.get("PYTHONIOENCODING", "utf-8")
         piped = bakeoff(*arguments, cwd=tmp_path, env=env, encoding=encoding)
         document = bakeoff(*arguments, "--json", cwd=tmp_path, env=env, encoding=None)

@@ -56,22 +56,22 @@ def text_of(tokenizer: Tokenizer, tokens: int, seed: str) -> str:
     return text
 
 
-class Priced:
-    """Return a brain that counts tokens with a real tokenizer and replies at realistic length."""
+class TokenCountingResponder:
+    """Responder that counts tokens with a real tokenizer and replies at realistic length."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self.calls = self.read = self.written = 0
 
     def __call__(self, body: dict[str, Any]) -> dict[str, Any]:
-        said = body["messages"][-1]["content"]
+        prompt = body["messages"][-1]["content"]
         if body["model"] == "judge":
-            why = text_of(self._tokenizer, VERDICT_TOKENS - 30, said[-40:])
+            why = text_of(self._tokenizer, VERDICT_TOKENS - 30, prompt[-40:])
             text = verdict_json("A", 7, 6, why)
         else:
-            long = random.Random(said).randint(COMPLETION_TOKENS // 2, 3 * COMPLETION_TOKENS // 2)
-            said += body["model"]
-            text = text_of(self._tokenizer, min(long, body["max_completion_tokens"]), said)
+            long = random.Random(prompt).randint(COMPLETION_TOKENS // 2, 3 * COMPLETION_TOKENS // 2)
+            prompt += body["model"]
+            text = text_of(self._tokenizer, min(long, body["max_completion_tokens"]), prompt)
         read = sum(len(self._tokenizer(turn["content"])) + 4 for turn in body["messages"])
         written = len(self._tokenizer(text))
         self.calls, self.read = self.calls + 1, self.read + read
@@ -80,9 +80,9 @@ class Priced:
         return chat_completion(text) | {"usage": usage | {"total_tokens": read + written}}
 
 
-def asked(server: OpenAIServer, folder: Path, **more: Any) -> Config:
+def config_of(server: OpenAIServer, folder: Path, **more: Any) -> Config:
     at = f"?base_url={server.url}&price=2.5,10"
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "model": (f"good=api:good{at}", f"bad=api:bad{at}"),
         "judge": (f"judge=api:judge{at}",),
         "prompts": "starter",
@@ -91,7 +91,7 @@ def asked(server: OpenAIServer, folder: Path, **more: Any) -> Config:
         "store": folder / "store.sqlite",
         **more,
     }
-    return Config(**given)
+    return Config(**fields)
 
 
 FIRST = "smollm2"
@@ -103,32 +103,33 @@ each_tokenizer = pytest.mark.parametrize("model", [FIRST, *long(sorted({*MODELS}
 @each_tokenizer
 def test_estimate_is_within_15_percent_of_the_run(tmp_path: Path, model: str) -> None:
     """Input tokens, output tokens of the assumed length, and cost."""
-    respond = Priced(tokenizer(model))
+    respond = TokenCountingResponder(tokenizer(model))
     with OpenAIServer(respond) as server:
-        config = asked(server, tmp_path)
+        config = config_of(server, tmp_path)
         before = plan(config)
         results = run(config)
         after = plan(config)
-        # Half of it is there: what was written before says how long the rest will be.
-        more = plan(asked(server, tmp_path, limit=60))
+        # Half of the work is stored: lengths of stored completions estimate the others.
+        more = plan(config_of(server, tmp_path, limit=60))
         was = respond.calls, sum(spent.cost or 0 for spent in results.summary.usage)
-        rest = run(asked(server, tmp_path, limit=60))
+        rest = run(config_of(server, tmp_path, limit=60))
     paid = sum(spent.cost or 0 for spent in results.summary.usage)
     read = sum(expense.input_tokens or 0 for expense in before.usage)
     written = sum(expense.output_tokens or 0 for expense in before.usage)
     took = [
-        sum(getattr(one, what) for one in results.summary.usage) for what in ("read", "written")
+        sum(getattr(usage, field) for usage in results.summary.usage)
+        for field in ("read", "written")
     ]
-    assert [read, written] == [pytest.approx(one, rel=0.15) for one in took]
+    assert [read, written] == [pytest.approx(row, rel=0.15) for row in took]
     assert before.cost == pytest.approx(paid, rel=0.15)
     assert before.max_cost is not None
     assert before.max_cost >= paid
-    assert (after.cost, sum(one.requests for one in after.usage)) == (0, 0)
+    assert (after.cost, sum(usage.requests for usage in after.usage)) == (0, 0)
     assert after.paid is False
     assert more.cost == pytest.approx(
         sum(spent.cost or 0 for spent in rest.summary.usage) - was[1], rel=0.15
     )
-    assert sum(one.requests for one in more.usage) == respond.calls - was[0]
+    assert sum(usage.requests for usage in more.usage) == respond.calls - was[0]
 
 
 @pytest.mark.engine
@@ -146,7 +147,7 @@ def test_token_counts_match_a_tokenizer(model: str) -> None:
 
 def test_run_over_budget_is_not_started(tmp_path: Path) -> None:
     with OpenAIServer() as server:
-        dear = asked(server, tmp_path, max_cost=0.01)
+        dear = config_of(server, tmp_path, max_cost=0.01)
         with pytest.raises(BudgetError, match=r"about \$0\.\d\d, more than --max-cost 0.01"):
             run(dear)
         assert not server.requests
@@ -161,10 +162,10 @@ def test_unknown_price_with_a_budget_is_an_error(tmp_path: Path) -> None:
         store=tmp_path / "store.sqlite",
         out=tmp_path / "out",
     )
-    found = plan(config)
-    assert found.cost is None
-    assert found.unpriced == ("a", "j")
-    assert [one.cost for one in found.usage] == [None, 0, None]
+    estimate = plan(config)
+    assert estimate.cost is None
+    assert estimate.unpriced == ("a", "j")
+    assert [usage.cost for usage in estimate.usage] == [None, 0, None]
     assert not (tmp_path / "store.sqlite").exists()
     with pytest.raises(BudgetError, match="the price of 'a' is not known"):
         run(config.model_copy(update={"max_cost": 5.0}))
@@ -175,30 +176,30 @@ def test_cost_never_exceeds_the_limit_and_outcomes_are_kept(tmp_path: Path) -> N
     usage = {"prompt_tokens": 300, "completion_tokens": 1000, "total_tokens": 1300}
 
     def respond(body: dict[str, Any]) -> dict[str, Any]:
-        said = verdict_json("tie") if body["model"] == "judge" else body["model"] + " said so"
-        return chat_completion(said) | {"usage": usage}
+        text = verdict_json("tie") if body["model"] == "judge" else body["model"] + " said so"
+        return chat_completion(text) | {"usage": usage}
 
     with OpenAIServer(respond) as server:
-        config = asked(server, tmp_path, max_cost=0.6)
+        config = config_of(server, tmp_path, max_cost=0.6)
         results = run(config)
-        spent = sum(one.cost or 0 for one in results.run_usage)
+        spent = sum(usage.cost or 0 for usage in results.run_usage)
         first = len(server.requests)
         assert 0.5 < spent <= 0.6
         assert {failure.kind for failure in results.failures} == {"stopped"}
         assert "of --max-cost 0.6 are spent" in results.failures[0].message
         accounting = results.summary.pairs[0].accounting
         assert accounting.asked == accounting.judged + accounting.failed == 60
-        whole = run(asked(server, tmp_path, max_cost=5.0))
-    assert not whole.failures
+        results_of_all = run(config_of(server, tmp_path, max_cost=5.0))
+    assert not results_of_all.failures
     assert len(server.requests) == 120
-    assert sum(one.stored for one in whole.run_usage) == first
+    assert sum(usage.stored for usage in results_of_all.run_usage) == first
 
 
 def test_openai_list_prices_and_half_price_batches(tmp_path: Path) -> None:
-    given = {"prompts": "starter", "limit": 4, "store": tmp_path / "s.sqlite"}
+    fields = {"prompts": "starter", "limit": 4, "store": tmp_path / "s.sqlite"}
     models = ("a=echo:a", "b=echo:b")
-    direct = plan(Config(model=models, judge=("openai:gpt-4o",), **given))
-    batch = plan(Config(model=models, judge=("openai:gpt-4o",), batch=True, **given))
+    direct = plan(Config(model=models, judge=("openai:gpt-4o",), **fields))
+    batch = plan(Config(model=models, judge=("openai:gpt-4o",), batch=True, **fields))
     assert direct.cost
     assert batch.cost == pytest.approx(direct.cost / 2, rel=0.05)
     assert batch.usage[-1].seconds is None

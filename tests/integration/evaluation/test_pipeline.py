@@ -55,7 +55,7 @@ def config(server: OpenAIServer, folder: Path, count: int = 4, **more: Any) -> C
     return Config(**(fields | more))
 
 
-def judging(requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def judge_requests(requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [request for request in requests if request["model"] == "judge"]
 
 
@@ -111,10 +111,10 @@ def test_second_run_sends_no_request_and_has_equal_results(
 ) -> None:
     with OpenAIServer() as server:
         first = run(config(server, tmp_path, repeats=2))
-        asked = len(server.requests)
+        request_count = len(server.requests)
     monkeypatch.setattr("bakeoff.evaluation.pipeline._KEYS_PER_STEP", 3)
     again = run(config(server, tmp_path, repeats=2))  # the server is gone
-    assert asked == 4 * 2 + 4 * 2 * 2
+    assert request_count == 4 * 2 + 4 * 2 * 2
     changing = {"environment"}
     assert again.model_dump(exclude=changing) == first.model_dump(exclude=changing)
 
@@ -158,23 +158,23 @@ def test_pointwise_judge_is_requested_in_one_order(tmp_path: Path) -> None:
         url = f"?base_url={server.url}&template=scored"
         results = run(config(server, tmp_path, judge=(f"judge=api:judge{url}",)))
     assert [j.presented for j in results.judgments] == ["pointwise"] * 4
-    assert len(judging(server.requests)) == 8  # each completion once
+    assert len(judge_requests(server.requests)) == 8  # each completion once
     pair = results.summary.pairs[0]
     assert (pair.wins, pair.order.identified, pair.accounting.asked) == (4, "order-free", 4)
     assert "order not recorded" not in {reason.kind for reason in pair.reasons}
 
 
-def twice(body: dict[str, Any]) -> Any:
-    """Brain of a model whose text depends on the seed, and of a judge that prefers the first."""
+def prefer_first_of_seeds(body: dict[str, Any]) -> Any:
+    """Respond as a model whose text depends on the seed, and as a judge that prefers the first."""
     if body["model"] == "judge":
         return verdict_json("A", 8, 3)
     return f"{body['model']}, seed {body['seed']}: {body['messages'][-1]['content']}"
 
 
 def test_null_check_compares_a_model_with_itself(tmp_path: Path) -> None:
-    with OpenAIServer(twice) as server:
+    with OpenAIServer(prefer_first_of_seeds) as server:
         results = run(config(server, tmp_path, 5, null_check=3))
-    assert len(judging(server.requests)) == 2 * 5 + 2 * 3
+    assert len(judge_requests(server.requests)) == 2 * 5 + 2 * 3
     assert len(results.judgments) == 10
     assert {authored.model for authored in results.completions} == {"good", "bad"}
     (check,) = results.summary.null_checks
@@ -193,13 +193,13 @@ def test_null_check_compares_a_model_with_itself(tmp_path: Path) -> None:
 
 
 def test_null_check_changes_nothing_else_and_is_stored(tmp_path: Path) -> None:
-    with OpenAIServer(twice) as server:
+    with OpenAIServer(prefer_first_of_seeds) as server:
         without = run(config(server, tmp_path, 4))
-        asked = len(server.requests)
+        request_count = len(server.requests)
         with_check = run(config(server, tmp_path, 4, null_check=2))
-        assert len(server.requests) == asked + 2 + 4
+        assert len(server.requests) == request_count + 2 + 4
         run(config(server, tmp_path, 4, null_check=2))
-        assert len(server.requests) == asked + 2 + 4
+        assert len(server.requests) == request_count + 2 + 4
     assert with_check.judgments == without.judgments
     assert with_check.summary.pairs == without.summary.pairs
 
@@ -239,57 +239,61 @@ def test_equal_requests_are_sent_once(tmp_path: Path) -> None:
         lambda body: verdict_json("A", 8, 3) if body["model"] == "judge" else "Same."
     ) as server:
         results = run(config(server, tmp_path))
-    assert len(judging(server.requests)) == 4  # both orders of two equal completions are one
+    assert len(judge_requests(server.requests)) == 4  # both orders of two equal completions are one
     pair = results.summary.pairs[0]
     assert (pair.accounting.judged, pair.ties) == (8, 4)
 
 
-def last(seen: list[ProgressUpdate]) -> dict[str, ProgressUpdate]:
+def last_updates(updates: list[ProgressUpdate]) -> dict[str, ProgressUpdate]:
     """Return the last progress of each participant."""
-    return {progress.participant: progress for progress in seen}
+    return {progress.participant: progress for progress in updates}
 
 
 def test_tokens_of_new_outcomes_are_counted_once(tmp_path: Path) -> None:
     def respond(body: dict[str, Any]) -> str:  # on every other prompt both models say the same
         if body["model"] == "judge":
             return verdict_json("tie")
-        asked = str(body["messages"][-1]["content"])
-        return "Same." if asked[-2] in "02" else prefer_good(body)
+        text = str(body["messages"][-1]["content"])
+        return "Same." if text[-2] in "02" else prefer_good(body)
 
-    seen: list[ProgressUpdate] = []
+    updates: list[ProgressUpdate] = []
     with OpenAIServer(respond) as server:
-        asked = config(server, tmp_path)
-        run(asked, seen.append)
-        judged = len(judging(server.requests))
-    ends = last(seen)
+        run_config = config(server, tmp_path)
+        run(run_config, updates.append)
+        judged = len(judge_requests(server.requests))
+    ends = last_updates(updates)
     assert judged == 6  # of the eight verdicts two are on the same two texts
     for name, requests in {"good": 4, "bad": 4, "judge": judged}.items():
-        assert ends[name].tokens == 8 * requests  # every reply says that it read 3 and wrote 5
+        assert ends[name].tokens == 8 * requests  # 3 tokens in and 5 out
         assert (ends[name].done, ends[name].stored, ends[name].failed) == (
             ends[name].total,
             0,
             0,
         )
-        assert ends[name].cost is None  # nobody knows what this server costs
-    assert [(p.done, p.stored) for p in seen if p.participant == "judge"][-1] == (8, 0)
+        assert ends[name].cost is None  # the server has no known price
+    assert [(p.done, p.stored) for p in updates if p.participant == "judge"][-1] == (8, 0)
     again: list[ProgressUpdate] = []
-    run(asked, again.append)
-    for name, end in last(again).items():
+    run(run_config, again.append)
+    for name, end in last_updates(again).items():
         assert (end.done, end.stored) == (ends[name].total, ends[name].total)
         assert (end.tokens, end.cost) == (0, 0.0)
 
 
 def test_known_prices_are_summed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "x")
-    seen: list[ProgressUpdate] = []
+    updates: list[ProgressUpdate] = []
     with OpenAIServer() as server:
         url = f"?base_url={server.url}"
         models = (f"good=openai:gpt-4o{url}", f"bad=openai:no-such-model{url}")
-        results = run(config(server, tmp_path, model=models), seen.append)
-    costs = [one.completion.cost for one in results.completions if one.model == "good"]
-    assert last(seen)["good"].cost == pytest.approx(sum(cost or 0 for cost in costs))
-    assert (last(seen)["good"].cost or 0) > 0
-    assert last(seen)["bad"].cost is None
+        results = run(config(server, tmp_path, model=models), updates.append)
+    costs = [
+        completion.completion.cost
+        for completion in results.completions
+        if completion.model == "good"
+    ]
+    assert last_updates(updates)["good"].cost == pytest.approx(sum(cost or 0 for cost in costs))
+    assert (last_updates(updates)["good"].cost or 0) > 0
+    assert last_updates(updates)["bad"].cost is None
 
 
 def test_failures_count_as_done_without_known_cost(tmp_path: Path) -> None:
@@ -298,15 +302,15 @@ def test_failures_count_as_done_without_known_cost(tmp_path: Path) -> None:
             return Reply(status=400, body={"error": {"message": "no"}})
         return prefer_good(body)
 
-    seen: list[ProgressUpdate] = []
+    updates: list[ProgressUpdate] = []
     with OpenAIServer(respond) as server:
-        run(config(server, tmp_path), seen.append)
-    ends = last(seen)
+        run(config(server, tmp_path), updates.append)
+    ends = last_updates(updates)
     for name, total in {"bad": 4, "judge": 8}.items():
         assert (ends[name].done, ends[name].failed, ends[name].total) == (total, total, total)
         assert (ends[name].tokens, ends[name].cost) == (0, 0.0)
-    for one, next_ in itertools.pairwise([p for p in seen if p.participant == "judge"]):
-        assert next_.done > one.done
+    for update, next_ in itertools.pairwise([p for p in updates if p.participant == "judge"]):
+        assert next_.done > update.done
 
 
 def test_unreadable_verdict_is_retried_once_then_a_failure(tmp_path: Path) -> None:
@@ -319,7 +323,7 @@ def test_unreadable_verdict_is_retried_once_then_a_failure(tmp_path: Path) -> No
 
     with OpenAIServer(respond) as server:
         results = run(config(server, tmp_path))
-    assert len(judging(server.requests)) == 16
+    assert len(judge_requests(server.requests)) == 16
     assert [(f.kind, f.raw) for f in results.failures] == [("verdict", "I cannot decide.")] * 2
     assert {(f.first, f.second) for f in results.failures} == {("good", "bad"), ("bad", "good")}
     assert results.summary.pairs[0].wins == 3
@@ -327,11 +331,11 @@ def test_unreadable_verdict_is_retried_once_then_a_failure(tmp_path: Path) -> No
 
 def test_judging_starts_before_the_last_completion(tmp_path: Path) -> None:
     judged: list[int] = []
-    held: list[bool] = []
+    waiting: list[bool] = []
 
     def three_prompts_are_judged() -> bool:
-        held.append(len(judged) == 6)
-        return held[-1]
+        waiting.append(len(judged) == 6)
+        return waiting[-1]
 
     def respond(body: dict[str, Any]) -> Any:
         if "number 3?" in body["messages"][0]["content"] and body["model"] == "good":
@@ -342,7 +346,7 @@ def test_judging_starts_before_the_last_completion(tmp_path: Path) -> None:
 
     with OpenAIServer(respond) as server:
         run(config(server, tmp_path, max_concurrency=4))
-    assert held[-1]  # and the last completion came only then
+    assert waiting[-1]  # the last completion was sent afterwards
     assert len(judged) == 8
 
 
@@ -350,17 +354,17 @@ def test_stored_pairs_are_judged_during_completion(
     tmp_path: Path,
 ) -> None:
     judged: list[int] = []
-    held: list[bool] = []
+    waiting: list[bool] = []
 
-    def all_old_ones_are_judged() -> bool:
-        held.append(len(judged) >= 4)
-        return held[-1]
+    def all_stored_pairs_are_judged() -> bool:
+        waiting.append(len(judged) >= 4)
+        return waiting[-1]
 
     def respond(body: dict[str, Any]) -> Any:
         if body["model"] == "judge":
             judged.append(1)
             return prefer_good(body)
-        return Reply(body=chat_completion(prefer_good(body)), until=all_old_ones_are_judged)
+        return Reply(body=chat_completion(prefer_good(body)), until=all_stored_pairs_are_judged)
 
     with OpenAIServer(
         lambda body: "no" if body["model"] == "judge" else prefer_good(body)
@@ -368,7 +372,7 @@ def test_stored_pairs_are_judged_during_completion(
         assert len(run(config(server, tmp_path, 2)).failures) == 4
         server.respond = respond
         results = run(config(server, tmp_path, 4))
-    assert held[-1]  # the new completions came only then
+    assert waiting[-1]  # the new completions were sent afterwards
     assert (len(judged), len(results.judgments)) == (8, 8)
 
 
@@ -380,9 +384,9 @@ def test_thinking_is_hidden_from_the_judge_by_default(tmp_path: Path) -> None:
 
     with OpenAIServer(respond) as server:
         run(config(server, tmp_path))
-        assert "secret plan" not in json.dumps(judging(server.requests))
+        assert "secret plan" not in json.dumps(judge_requests(server.requests))
         run(config(server, tmp_path, thinking="keep"))
-        assert "secret plan" in json.dumps(judging(server.requests))
+        assert "secret plan" in json.dumps(judge_requests(server.requests))
 
 
 def test_config_errors_precede_all_requests(tmp_path: Path) -> None:
@@ -415,7 +419,7 @@ def test_results_of_another_comparison_are_renamed(tmp_path: Path) -> None:
 
 
 def flaky(seed: int) -> Any:
-    """Return a brain with 3 % each of 429, 500, broken bodies and unreadable verdicts."""
+    """Return a responder with 3 % each of 429, 500, broken bodies and unreadable verdicts."""
     random_ = random.Random(seed)
     faults = [
         lambda: Reply(429, {"error": {"message": "slow down"}}, {"Retry-After-Ms": "1"}),
@@ -438,7 +442,9 @@ def test_all_pairs_are_judged_over_a_faulty_server(tmp_path: Path, count: int) -
     with OpenAIServer(flaky(7)) as server:
         results = run(config(server, tmp_path, count))
         rounds = 1
-        while results.failures and rounds < 4:  # two faults in a row: asked again by a second run
+        while (
+            results.failures and rounds < 4
+        ):  # after two faults in a row, requested by the next run
             results = run(config(server, tmp_path, count))
             rounds += 1
     accounting = results.summary.pairs[0].accounting
@@ -454,24 +460,25 @@ bakeoff.run(config)
 """
 
 
-def kill(asked: Config, server: OpenAIServer, enough: int) -> None:
-    """Begin a run in a process of its own, and kill that when the server was asked so often; from
-    then on the server is silent, so that the run does not end before.
+def kill(run_config: Config, server: OpenAIServer, count: int) -> None:
+    """Start a run in another process, and kill it when the server has got `count` requests.
+
+    From then on the server holds its replies, so that the run does not end earlier.
     """
     respond, killed = server.respond, threading.Event()
 
-    def silent(body: dict[str, Any]) -> Reply:
-        said = respond(body)
-        said = server.wrap_text(said) if isinstance(said, str) else said
-        reply = said if isinstance(said, Reply) else Reply(body=said)
-        if len(server.requests) >= enough:
+    def hold_from_count(body: dict[str, Any]) -> Reply:
+        content = respond(body)
+        content = server.wrap_text(content) if isinstance(content, str) else content
+        reply = content if isinstance(content, Reply) else Reply(body=content)
+        if len(server.requests) >= count:
             reply.until = killed.is_set
         return reply
 
-    server.respond = silent
-    command = [sys.executable, "-c", SCRIPT, asked.model_dump_json(by_alias=True)]
+    server.respond = hold_from_count
+    command = [sys.executable, "-c", SCRIPT, run_config.model_dump_json(by_alias=True)]
     process = subprocess.Popen(command, env=os.environ)
-    while len(server.requests) < enough:
+    while len(server.requests) < count:
         assert process.poll() is None
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
@@ -491,18 +498,18 @@ def test_killed_run_resumes_and_requests_nothing_twice(tmp_path: Path) -> None:
 
     with OpenAIServer(respond) as server:
         max_concurrency = 4
-        asked = config(server, tmp_path, 40, max_concurrency=max_concurrency)
-        for enough in (30, 90):
-            kill(asked, server, enough)
-            left = read_progress(asked.out)
-            assert left is not None  # whoever looks sees how far it came, and that it is silent
+        run_config = config(server, tmp_path, 40, max_concurrency=max_concurrency)
+        for count in (30, 90):
+            kill(run_config, server, count)
+            left = read_progress(run_config.out)
+            assert left is not None
             assert left.is_stale(left.updated + timedelta(minutes=1))
-        results = run(asked)
-        assert read_progress(asked.out) is None
+        results = run(run_config)
+        assert read_progress(run_config.out) is None
     assert not results.failures
     assert len(results.judgments) == 80
     twice = sum(count - 1 for count in answered.values())
-    assert twice <= 2 * 3 * max_concurrency  # at most what was in flight, per kill and server
+    assert twice <= 2 * 3 * max_concurrency  # at most the requests in flight, per kill and server
 
 
 @examples(3)
@@ -531,8 +538,8 @@ def test_shown_parses_the_rendered_pair() -> None:
         Spec.parse("api:j?base_url=http://localhost:1/v1"), RunContext(Sampling())
     )
     prompt = make_prompt("Q?")
-    asked = judge.render(Pair(prompt=prompt, first="one {{ x }}", second="two"), None)
-    assert shown_completions({"messages": asked.conversation()}) == ("one {{ x }}", "two")
+    request = judge.render(Pair(prompt=prompt, first="one {{ x }}", second="two"), None)
+    assert shown_completions({"messages": request.conversation()}) == ("one {{ x }}", "two")
 
 
 def test_judgment_has_the_required_fields() -> None:
@@ -546,17 +553,17 @@ class Slow(PerItem[int, Completion]):
 
     def __init__(self) -> None:
         super().__init__(max_concurrency=4)
-        self.asked: list[int] = []
+        self.items: list[int] = []
 
     async def process(self, item: int) -> Completion:
-        self.asked.append(item)
+        self.items.append(item)
         await asyncio.sleep(0.005)
         if item % 7 == 0:
             raise WorkError("divisible by seven")
         return Completion(text=str(item))
 
 
-def asks(count: int) -> list[tuple[str, int]]:
+def keyed_items(count: int) -> list[tuple[str, int]]:
     return [(f"key {number}", number) for number in range(count)]
 
 
@@ -566,13 +573,13 @@ def test_outcomes_are_stored_before_they_are_emitted() -> None:
     counted: list[ProgressUpdate] = []
 
     def emit(index: int, outcome: Completion | WorkError) -> None:
-        with Store(Path("store.sqlite")) as another_run:  # sees what is committed
+        with Store(Path("store.sqlite")) as another_run:  # reads committed records
             kept[index] = not another_run.lacks([f"key {index}"])
         assert isinstance(outcome, WorkError) or outcome.text == str(index)
 
     async def filled(store: Store) -> None:
         count = ProgressCounter("completion", "m", 30, counted.append)
-        await run_cached(worker, asks(30), store, Completion, emit, count)
+        await run_cached(worker, keyed_items(30), store, Completion, emit, count)
 
     with Store(Path("store.sqlite")) as store:
         asyncio.run(filled(store))
@@ -581,40 +588,40 @@ def test_outcomes_are_stored_before_they_are_emitted() -> None:
 
 
 def test_outcome_stored_by_another_run_wins() -> None:
-    said: dict[int, str] = {}
+    texts: dict[int, str] = {}
 
     def emit(index: int, outcome: Completion | WorkError) -> None:
         if index == 0:  # the first one is emitted: the other run is faster with the last one
             with Store(Path("store.sqlite")) as another_run:
                 another_run.put("key 20", Completion(text="theirs"))
         if isinstance(outcome, Completion):
-            said[index] = outcome.text
+            texts[index] = outcome.text
 
     async def filled(store: Store) -> None:
         count = ProgressCounter("completion", "m", 20, lambda _: None)
-        await run_cached(Slow(), asks(21)[1:], store, Completion, emit, count)
+        await run_cached(Slow(), keyed_items(21)[1:], store, Completion, emit, count)
 
     with Store(Path("store.sqlite")) as store:
         asyncio.run(filled(store))
-    assert (said[0], said[19]) == ("1", "theirs")
+    assert (texts[0], texts[19]) == ("1", "theirs")
 
 
 def test_equal_keys_are_requested_once_and_emitted_for_each_item() -> None:
     worker = Slow()
-    told: list[int] = []
+    indices: list[int] = []
     counted: list[ProgressUpdate] = []
-    wanted = [("old", 1), ("new", 2), ("old", 1), ("new", 2), ("new", 2)]
+    requests = [("old", 1), ("new", 2), ("old", 1), ("new", 2), ("new", 2)]
 
     async def filled(store: Store) -> None:
         count = ProgressCounter("completion", "m", 5, counted.append)
-        emit = lambda index, _: told.append(index)  # noqa: E731
-        await run_cached(worker, wanted, store, Completion, emit, count)
+        emit = lambda index, _: indices.append(index)  # noqa: E731
+        await run_cached(worker, requests, store, Completion, emit, count)
 
     with Store(Path("store.sqlite")) as store:
         store.put("old", Completion(text="1"))
         asyncio.run(filled(store))
-    assert worker.asked == [2]
-    assert told == [0, 2, 1, 3, 4]
+    assert worker.items == [2]
+    assert indices == [0, 2, 1, 3, 4]
     assert (counted[-1].done, counted[-1].stored) == (5, 2)
 
 
@@ -625,21 +632,21 @@ def test_unwritable_store_ends_the_work() -> None:
     async def filled(store: Store) -> None:
         count = ProgressCounter("completion", "m", 999, lambda _: None)
         emit = lambda index, _: emitted.append(index)  # noqa: E731
-        await run_cached(worker, asks(999), store, Completion, emit, count)
+        await run_cached(worker, keyed_items(999), store, Completion, emit, count)
 
     with Store(Path("store.sqlite")) as store:
         assert store._db is not None
         store._db.execute("PRAGMA query_only = ON")
         with pytest.raises(StoreError, match="cannot be used"):
             asyncio.run(filled(store))
-    assert len(worker.asked) < 50  # and is not paid for
+    assert len(worker.items) < 50  # and is not paid for
     assert all(index % 7 == 0 for index in emitted)
 
 
 def test_error_in_the_emit_callback_is_raised() -> None:
     async def filled(store: Store) -> None:
         count = ProgressCounter("completion", "m", 99, lambda _: None)
-        await run_cached(Slow(), asks(99)[1:], store, Completion, lambda *_: 1 / 0, count)
+        await run_cached(Slow(), keyed_items(99)[1:], store, Completion, lambda *_: 1 / 0, count)
 
     with Store(Path("store.sqlite")) as store, pytest.raises(ZeroDivisionError):
         asyncio.run(filled(store))

@@ -26,39 +26,39 @@ from tests.integration.evaluation.test_pipeline import config, kill, prompts_fil
 from tests.marks import long
 
 
-def asked(server: OpenAIServer, folder: Path, count: int, **more: Any) -> Config:
+def config_of(server: OpenAIServer, folder: Path, count: int, **more: Any) -> Config:
     models = tuple(f"{name}=api:{name}?base_url={server.url}" for name in ("tuned", "base"))
     return config(server, folder, count, **{"model": models, "max_concurrency": 8} | more)
 
 
-def strengths(**chances: float) -> Any:
-    """Return the brain of a judge for which a model wins on a fixed share of the prompts."""
+def judge_by_strength(**chances: float) -> Any:
+    """Return the responder of a judge for which a model wins on a fixed share of the prompts."""
 
     def respond(body: dict[str, Any]) -> str:
         text = body["messages"][-1]["content"]
         if body["model"] != "judge":
             return f"{body['model']} on {text} {body['seed']}"
         first, second = shown_completions(body)
-        who = [one.split(" on ")[0] for one in (first, second)]
+        models = [completion.split(" on ")[0] for completion in (first, second)]
         about = first.split(" on ")[1]
-        dice = random.Random(f"{sorted(who)} {about}").random()
-        weak, strong = sorted(who, key=lambda name: (chances[name], name))
+        dice = random.Random(f"{sorted(models)} {about}").random()
+        weak, strong = sorted(models, key=lambda name: (chances[name], name))
         better = strong if dice < 0.5 + (chances[strong] - chances[weak]) / 2 else weak
-        return verdict_json("AB"[who.index(better)])
+        return verdict_json("AB"[models.index(better)])
 
     return respond
 
 
-def judged(server: OpenAIServer) -> int:
+def judge_request_count(server: OpenAIServer) -> int:
     return sum(request["model"] == "judge" for request in server.requests)
 
 
-def said(results: Results) -> dict[str, Any]:
+def document_of(results: Results) -> dict[str, Any]:
     """Return results as a document, without environment, usage and config."""
     return results.model_dump(exclude={"environment", "run_usage", "config"})
 
 
-def paid(server: OpenAIServer) -> Counter[str]:
+def request_counts(server: OpenAIServer) -> Counter[str]:
     """Count the requests by model, seed and shown completions."""
     return Counter(
         json.dumps([body["model"], body.get("seed"), shown_completions(body)])
@@ -68,19 +68,19 @@ def paid(server: OpenAIServer) -> Counter[str]:
     )
 
 
-CLEAR = strengths(tuned=0.85, base=0.15)
+CLEAR = judge_by_strength(tuned=0.85, base=0.15)
 
 
 def test_run_stops_when_sure_with_a_confidence_sequence(tmp_path: Path) -> None:
     with OpenAIServer(CLEAR) as server:
-        results = run(asked(server, tmp_path, 300, stop="when-sure"))
+        results = run(config_of(server, tmp_path, 300, stop="when-sure"))
         requests = len(server.requests)
-        kept = check(tmp_path / "store.sqlite").counts  # also what was in flight when it ended
-        assert kept["verdicts"] == judged(server)
-        assert kept["completions"] == requests - judged(server)
-        again = run(asked(server, tmp_path, 300, stop="when-sure"))
+        kept = check(tmp_path / "store.sqlite").counts  # including requests in flight at the end
+        assert kept["verdicts"] == judge_request_count(server)
+        assert kept["completions"] == requests - judge_request_count(server)
+        again = run(config_of(server, tmp_path, 300, stop="when-sure"))
         assert len(server.requests) == requests
-    assert said(again) == said(results)
+    assert document_of(again) == document_of(results)
     pair = results.summary.pairs[0]
     assert pair.outcome == "better"
     assert pair.win_rate is not None
@@ -93,7 +93,7 @@ def test_run_stops_when_sure_with_a_confidence_sequence(tmp_path: Path) -> None:
         p.id for p in sample_prompts(str(tmp_path / "prompts.txt"), pair.prompts, 42).prompts
     ]
     assert f"it took {pair.prompts} of 300 prompts" in " ".join(results.summary.notes)
-    assert judged(server) <= 2 * (pair.prompts + 24)
+    assert judge_request_count(server) <= 2 * (pair.prompts + 24)
     audited = audit([tmp_path / "out" / "results.json"])
     assert audited.summary.pairs == results.summary.pairs  # what it allowed for is kept with it
     page = (tmp_path / "out" / "report.html").read_text()
@@ -105,42 +105,42 @@ def test_killed_sequential_run_resumes_to_the_same_results(tmp_path: Path, sampl
     def slow(body: dict[str, Any]) -> Any:
         return Reply(body=chat_completion(CLEAR(body)), delay=0.01)
 
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    whole.mkdir()
+    undisturbed, parts = tmp_path / "whole", tmp_path / "parts"
+    undisturbed.mkdir()
     parts.mkdir()
     more = {"stop": "when-sure", "samples": samples, "max_concurrency": 4}
     with OpenAIServer(slow) as server:
-        once = run(asked(server, whole, 200, **more))
+        once = run(config_of(server, undisturbed, 200, **more))
     with OpenAIServer(slow) as server:
-        wanted = asked(server, parts, 200, **more)
+        run_config = config_of(server, parts, 200, **more)
         for enough in (30, 110):
-            kill(wanted, server, enough)
-        results = run(wanted)
-    assert said(results)["summary"] == said(once)["summary"]
-    assert said(results) == said(once)
+            kill(run_config, server, enough)
+        results = run(run_config)
+    assert document_of(results)["summary"] == document_of(once)["summary"]
+    assert document_of(results) == document_of(once)
     assert results.summary.pairs[0].outcome == "better"
-    twice = sum(count - 1 for count in paid(server).values())
-    assert twice <= 2 * 3 * 4  # what was in flight, per kill and model
+    twice = sum(count - 1 for count in request_counts(server).values())
+    assert twice <= 2 * 3 * 4  # requests in flight, per kill and model
 
 
 def test_complete_prompts_count_when_the_budget_is_spent(tmp_path: Path) -> None:
     usage = {"prompt_tokens": 500, "completion_tokens": 500, "total_tokens": 1000}
-    respond = strengths(tuned=0.5, base=0.5)
+    respond = judge_by_strength(tuned=0.5, base=0.5)
     with OpenAIServer(lambda body: {**chat_completion(respond(body)), "usage": usage}) as server:
         url = f"?base_url={server.url}&price=1,1"
         judge = (f"judge=api:judge{url}",)
-        wanted = asked(server, tmp_path, 200, stop="when-sure", margin=0, judge=judge)
-        assert any("as much as it may come to" in note for note in plan(wanted).notes)
-        results = run(wanted.model_copy(update={"max_cost": 0.2, "yes": True}))
+        run_config = config_of(server, tmp_path, 200, stop="when-sure", margin=0, judge=judge)
+        assert any("as much as it may come to" in note for note in plan(run_config).notes)
+        results = run(run_config.model_copy(update={"max_cost": 0.2, "yes": True}))
         pair, counted = results.summary.pairs[0], len(results.judgments)
         assert 100 < counted < 200  # of 0.001 US dollars each, with room for those under way
         assert counted % 2 == 0
         assert not results.failures
         assert (pair.outcome, pair.accounting.failed) == ("not enough data", 0)
         assert sum(row.cost or 0 for row in results.run_usage) <= 0.2
-        whole = run(wanted)
-    assert len(whole.judgments) == 400
-    assert whole.judgments[:counted] == results.judgments
+        results_of_all = run(run_config)
+    assert len(results_of_all.judgments) == 400
+    assert results_of_all.judgments[:counted] == results.judgments
 
 
 def test_clustered_prompts_are_refused(tmp_path: Path) -> None:
@@ -148,9 +148,9 @@ def test_clustered_prompts_are_refused(tmp_path: Path) -> None:
     path.write_text("\n".join(json.dumps({"prompt": f"{n}?", "tags": ["cluster:a"]}) for n in "ab"))
     with OpenAIServer() as server:
         for more in ({"stop": "when-sure"},):
-            wanted = asked(server, tmp_path, 2, **more)
+            run_config = config_of(server, tmp_path, 2, **more)
             with pytest.raises(ConfigError, match="belong together"):
-                run(wanted.model_copy(update={"prompts": str(path)}))
+                run(run_config.model_copy(update={"prompts": str(path)}))
         assert not server.requests
 
 
@@ -163,9 +163,9 @@ def test_retried_failures_may_change_the_sample_size(tmp_path: Path) -> None:
         return CLEAR(body)
 
     with OpenAIServer(respond) as server:
-        first = run(asked(server, tmp_path, 100, stop="when-sure"))
+        first = run(config_of(server, tmp_path, 100, stop="when-sure"))
         broken = False
-        second = run(asked(server, tmp_path, 100, stop="when-sure"))
+        second = run(config_of(server, tmp_path, 100, stop="when-sure"))
     failed = {failure.prompt_id for failure in first.failures}
     assert first.summary.pairs[0].prompts + len(failed) == len(first.prompts)
     assert not second.failures
@@ -173,7 +173,7 @@ def test_retried_failures_may_change_the_sample_size(tmp_path: Path) -> None:
 
 def test_null_check_is_complete_despite_early_stop(tmp_path: Path) -> None:
     with OpenAIServer(CLEAR) as server:
-        results = run(asked(server, tmp_path, 200, stop="when-sure", null_check=40))
+        results = run(config_of(server, tmp_path, 200, stop="when-sure", null_check=40))
     assert results.null_check is not None
     assert len(results.null_check.judgments) == 80
     assert len(results.null_check.completions) == 80
@@ -187,9 +187,9 @@ def test_second_order_is_requested_only_if_it_may_matter(tmp_path: Path) -> None
         both = judged_twice == 40
         folder = tmp_path / str(both)
         folder.mkdir()
-        with OpenAIServer(strengths(tuned=strength, base=1 - strength)) as server:
-            results = run(asked(server, folder, 40, orders="adaptive"))
-            assert judged(server) == len(results.judgments) == 40 + judged_twice
+        with OpenAIServer(judge_by_strength(tuned=strength, base=1 - strength)) as server:
+            results = run(config_of(server, folder, 40, orders="adaptive"))
+            assert judge_request_count(server) == len(results.judgments) == 40 + judged_twice
         order = results.summary.pairs[0].order
         assert order.identified == "both orders"
         assert (
@@ -203,13 +203,13 @@ def test_second_order_is_requested_only_if_it_may_matter(tmp_path: Path) -> None
 
 
 def test_samples_are_aggregated_within_a_prompt(tmp_path: Path) -> None:
-    with OpenAIServer(strengths(tuned=0.7, base=0.3)) as server:
-        one = run(asked(server, tmp_path, 30))
+    with OpenAIServer(judge_by_strength(tuned=0.7, base=0.3)) as server:
+        single = run(config_of(server, tmp_path, 30))
         before = len(server.requests)
-        results = run(asked(server, tmp_path, 30, samples=3))
+        results = run(config_of(server, tmp_path, 30, samples=3))
         assert len(server.requests) - before == 2 * (30 * 2 + 30 * 2)  # the first ones are there
         seeds = {request["seed"] for request in server.requests if request["model"] == "tuned"}
-        assert run(asked(server, tmp_path, 30)).judgments == one.judgments
+        assert run(config_of(server, tmp_path, 30)).judgments == single.judgments
     assert len(seeds) == 3
     assert Counter(row.sample for row in results.completions) == {0: 60, 1: 60, 2: 60}
     assert Counter(row.sample for row in results.judgments) == {0: 60, 1: 60, 2: 60}
@@ -224,61 +224,63 @@ def test_samples_are_aggregated_within_a_prompt(tmp_path: Path) -> None:
 def test_merged_shards_equal_the_whole(tmp_path: Path) -> None:
     more = {"null_check": 3, "samples": 2}
     with OpenAIServer(CLEAR) as server:
-        whole = run(asked(server, tmp_path, 10, **more, store=tmp_path / "whole.sqlite"))
+        complete = run(config_of(server, tmp_path, 10, **more, store=tmp_path / "whole.sqlite"))
         requests = len(server.requests)
         parts = []
         for which in (1, 2, 3):
-            wanted = asked(server, tmp_path, 10, **more, shard=f"{which}/3")
-            fields = wanted.model_dump(exclude={"store", "out"}, exclude_unset=True)
+            run_config = config_of(server, tmp_path, 10, **more, shard=f"{which}/3")
+            fields = run_config.model_dump(exclude={"store", "out"}, exclude_unset=True)
             results = run(Config(**fields))
             parts.append(Path(f".bakeoff/shard-{which}-of-3.sqlite"))
             assert Path(f"results/shard-{which}-of-3/results.json").exists()
-            assert [p.id for p in results.prompts] == [p.id for p in whole.prompts][which - 1 :: 3]
+            assert [p.id for p in results.prompts] == [p.id for p in complete.prompts][
+                which - 1 :: 3
+            ]
         assert len(server.requests) == 2 * requests
         merged = tmp_path / "merged.sqlite"
-        found = merge(parts, merged)
-        assert sum(one.new for one in found) == requests
-        assert [one.new for one in merge(parts, merged)] == [0, 0, 0]
-        again = run(asked(server, tmp_path, 10, **more, store=merged))
+        counts = merge(parts, merged)
+        assert sum(count.new for count in counts) == requests
+        assert [count.new for count in merge(parts, merged)] == [0, 0, 0]
+        again = run(config_of(server, tmp_path, 10, **more, store=merged))
         assert len(server.requests) == 2 * requests
-    assert said(again) == said(whole)
+    assert document_of(again) == document_of(complete)
 
 
 def test_shard_command_names_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with OpenAIServer(CLEAR) as server:
-        wanted = asked(server, tmp_path, 4, shard="2/2")
-        fields = wanted.model_dump(exclude={"store", "out"}, exclude_unset=True)
+        run_config = config_of(server, tmp_path, 4, shard="2/2")
+        fields = run_config.model_dump(exclude={"store", "out"}, exclude_unset=True)
         assert compare(Config(**fields)) == 0
-    told = capsys.readouterr().out
-    assert "results/shard-2-of-2/results.json" in told
+    printed = capsys.readouterr().out
+    assert "results/shard-2-of-2/results.json" in printed
     assert Path("results/shard-2-of-2/report.html").exists()
 
 
 def test_more_shards_than_prompts_is_an_error(tmp_path: Path) -> None:
     with OpenAIServer() as server, pytest.raises(ConfigError, match="of 2 prompts none is for"):
-        run(asked(server, tmp_path, 2, shard="3/3"))
+        run(config_of(server, tmp_path, 2, shard="3/3"))
 
 
 def test_new_model_adds_only_its_pair_with_the_baseline(tmp_path: Path) -> None:
     chances = {"m0": 0.9, "m1": 0.5, "m2": 0.3, "base": 0.4}
-    with OpenAIServer(strengths(**chances)) as server:
+    with OpenAIServer(judge_by_strength(**chances)) as server:
         url = f"?base_url={server.url}"
         models = tuple(f"{name}=api:{name}{url}" for name in ("m0", "m1"))
         base = f"base=api:base{url}"
-        run(asked(server, tmp_path, 25, model=models, baseline=base, orders="random"))
+        run(config_of(server, tmp_path, 25, model=models, baseline=base, orders="random"))
         assert len(server.requests) == 3 * 25 + 2 * 25
         new = (f"m2=api:m2{url}", *reversed(models))
         before = len(server.requests)
-        results = run(asked(server, tmp_path, 25, model=new, baseline=base, orders="random"))
+        results = run(config_of(server, tmp_path, 25, model=new, baseline=base, orders="random"))
         assert len(server.requests) - before == 25 + 25
         before = len(server.requests)
-        run(asked(server, tmp_path, 25, model=(base, *new), baseline="base", orders="random"))
+        run(config_of(server, tmp_path, 25, model=(base, *new), baseline="base", orders="random"))
         assert len(server.requests) == before
-        whole = run(asked(server, tmp_path, 25, model=(*new, base), orders="random"))
+        complete = run(config_of(server, tmp_path, 25, model=(*new, base), orders="random"))
         assert len(server.requests) - before == 3 * 25
     pairs = [(pair.a, pair.b) for pair in results.summary.pairs]
     assert pairs == [("m2", "base"), ("m1", "base"), ("m0", "base")]
-    assert len(whole.summary.pairs) == 6
+    assert len(complete.summary.pairs) == 6
     assert all(pair.holm_p is not None for pair in results.summary.pairs)
     assert results.summary.ratings[0].model == "m0"
 
@@ -286,38 +288,38 @@ def test_new_model_adds_only_its_pair_with_the_baseline(tmp_path: Path) -> None:
 class Engine(Batched[Any, Any]):
     """An exclusive worker that logs its calls and when it is closed."""
 
-    def __init__(self, name: str, log: list[str], *, stays: bool) -> None:
+    def __init__(self, name: str, log: list[str], *, keep_loaded: bool) -> None:
         super().__init__(64)
         self.identity = self.name = name
         self.log = log
-        self.traits = replace(self.traits, keep_loaded=stays)
+        self.traits = replace(self.traits, keep_loaded=keep_loaded)
 
     def process_batch(self, items: Sequence[Prompt | Pair]) -> list[Completion | Verdict]:
         self.log.append(f"{self.name} {len(items)}")
-        made: list[Completion | Verdict] = []
+        outcomes: list[Completion | Verdict] = []
         for item in items:
             if isinstance(item, Prompt):
-                made.append(Completion(text=f"{self.name} {item.messages[0].content}"))
+                outcomes.append(Completion(text=f"{self.name} {item.messages[0].content}"))
             else:
                 number = int("".join(filter(str.isdigit, item.first)))
-                made.append(Verdict(first=float(item.first.startswith("ab"[number % 2]))))
-        return made
+                outcomes.append(Verdict(first=float(item.first.startswith("ab"[number % 2]))))
+        return outcomes
 
     def release(self) -> None:
         self.log.append(f"{self.name} closed")
 
 
-@pytest.mark.parametrize("stays", [True, False])
-def test_engines_that_fit_stay_loaded_between_stages(tmp_path: Path, stays: bool) -> None:
+@pytest.mark.parametrize("keep_loaded", [True, False])
+def test_engines_that_fit_stay_loaded_between_stages(tmp_path: Path, keep_loaded: bool) -> None:
     log: list[str] = []
-    a, b, judge = (Engine(name, log, stays=stays) for name in ("a", "b", "judge"))
+    a, b, judge = (Engine(name, log, keep_loaded=keep_loaded) for name in ("a", "b", "judge"))
     prompts = sample_prompts(str(prompts_file(tmp_path, 60)), 60, 42).prompts
-    wanted = Config(model=("a", "b"), stop="when-sure", margin=0)
+    run_config = Config(model=("a", "b"), stop="when-sure", margin=0)
 
     async def go() -> None:
         with Store(tmp_path / "store.sqlite") as store:
             participants = Participants({"a": a, "b": b}, {"judge": judge})
-            pipeline = Pipeline(wanted, prompts, participants, store, lambda _: None)
+            pipeline = Pipeline(run_config, prompts, participants, store, lambda _: None)
             await pipeline.resume()
             await pipeline.run()
             assert pipeline.schedule.finished
@@ -327,12 +329,12 @@ def test_engines_that_fit_stay_loaded_between_stages(tmp_path: Path, stays: bool
     asyncio.run(go())
     closed = [line for line in log if "closed" in line]
     waves = 3  # of 24, 16 and 20 prompts
-    assert len(closed) == 3 if stays else len(closed) == 3 * waves
+    assert len(closed) == 3 if keep_loaded else len(closed) == 3 * waves
     turns = [line.split()[0] for line in log if "closed" not in line]
     assert turns == ["a", "b", "judge"] * waves
 
 
-def eight(folder: Path, count: int) -> tuple[str, ...]:
+def eight_models(folder: Path, count: int) -> tuple[str, ...]:
     """Write recorded completions of eight models."""
     prompts_file(folder, count)
     for model in range(8):
@@ -345,23 +347,23 @@ def eight(folder: Path, count: int) -> tuple[str, ...]:
     return tuple(f"m{model}=file:{folder / f'm{model}.jsonl'}" for model in range(8))
 
 
-EIGHT = strengths(**{f"m{model}": 0.95 - model / 8 for model in range(8)})
+EIGHT = judge_by_strength(**{f"m{model}": 0.95 - model / 8 for model in range(8)})
 
 
 def test_eighth_model_adds_only_its_own_pairs(
     tmp_path: Path,
 ) -> None:
-    models = eight(tmp_path, 24)
+    models = eight_models(tmp_path, 24)
     with OpenAIServer(EIGHT) as server:
-        seven = run(asked(server, tmp_path, 24, model=models[:7]))
-        assert judged(server) == 21 * 24 * 2
-        results = run(asked(server, tmp_path, 24, model=models))
-        assert judged(server) == 28 * 24 * 2
+        seven = run(config_of(server, tmp_path, 24, model=models[:7]))
+        assert judge_request_count(server) == 21 * 24 * 2
+        results = run(config_of(server, tmp_path, 24, model=models))
+        assert judge_request_count(server) == 28 * 24 * 2
     assert len(seven.summary.pairs) == 21
     summary = results.summary
     assert len(summary.pairs) == 28
     assert all(pair.holm_p is not None for pair in summary.pairs)
-    assert [one.model for one in summary.ratings] == [f"m{model}" for model in range(8)]
+    assert [rating.model for rating in summary.ratings] == [f"m{model}" for model in range(8)]
     assert len(results.completions) == 8 * 24
     first, last = summary.ratings[0], summary.ratings[-1]
     assert first.ranks is not None
@@ -370,18 +372,18 @@ def test_eighth_model_adds_only_its_own_pairs(
     assert not set(first.group or "") & set(last.group or "")
     kept = {(pair.a, pair.b): pair for pair in seven.summary.pairs}
     again = {(pair.a, pair.b): pair for pair in summary.pairs if "m7" not in (pair.a, pair.b)}
-    assert {two: pair.win_rate for two, pair in again.items()} == {
-        two: pair.win_rate for two, pair in kept.items()
+    assert {names: pair.win_rate for names, pair in again.items()} == {
+        names: pair.win_rate for names, pair in kept.items()
     }
 
 
 def test_adaptive_pairs_are_fewer_and_rank_first_and_last(tmp_path: Path) -> None:
-    models = eight(tmp_path, 60)
+    models = eight_models(tmp_path, 60)
     with OpenAIServer(EIGHT) as server:
-        results = run(asked(server, tmp_path, 60, model=models, pairs="adaptive"))
-        requests = judged(server)
-        assert run(asked(server, tmp_path, 60, model=models, pairs="adaptive")).judgments
-        assert judged(server) == requests
+        results = run(config_of(server, tmp_path, 60, model=models, pairs="adaptive"))
+        requests = judge_request_count(server)
+        assert run(config_of(server, tmp_path, 60, model=models, pairs="adaptive")).judgments
+        assert judge_request_count(server) == requests
     assert requests == len(results.judgments) == 2 * (28 * 24 + 16 * 25 + 16 * 11)
     prompts = Counter(
         (pair.a, pair.b) for pair in results.summary.pairs for _ in range(pair.prompts)
@@ -392,7 +394,7 @@ def test_adaptive_pairs_are_fewer_and_rank_first_and_last(tmp_path: Path) -> Non
         for pair in results.summary.pairs
         if pair.win_rate
     )
-    ranked = [one.model for one in results.summary.ratings]
+    ranked = [rating.model for rating in results.summary.ratings]
     assert ranked[0] == "m0"
     assert ranked[-1] == "m7"
     assert len(results.completions) == 8 * 60
@@ -400,12 +402,12 @@ def test_adaptive_pairs_are_fewer_and_rank_first_and_last(tmp_path: Path) -> Non
     assert f"{share:.0f} % of each two" in " ".join(results.summary.notes)
 
 
-class Clerk(PerItem[Pair, Verdict]):
+class SerialJudge(PerItem[Pair, Verdict]):
     """Judges one pair after another, in favor of model `a`."""
 
     def __init__(self) -> None:
         super().__init__(1)
-        self.identity = "clerk"
+        self.identity = "serial judge"
         self.judged = 0
 
     async def process(self, item: Pair) -> Verdict:
@@ -417,20 +419,20 @@ def test_no_request_after_a_decision_within_a_stage(
     tmp_path: Path,
 ) -> None:
     prompts = sample_prompts(str(prompts_file(tmp_path, 60)), 60, 42).prompts
-    wanted = Config(model=("a", "b"), stop="when-sure")
+    run_config = Config(model=("a", "b"), stop="when-sure")
 
     async def go() -> tuple[int, int]:
-        clerk, log = Clerk(), list[str]()
-        models = {name: Engine(name, log, stays=True) for name in "ab"}
+        judge, log = SerialJudge(), list[str]()
+        models = {name: Engine(name, log, keep_loaded=True) for name in "ab"}
         with Store(tmp_path / "store.sqlite") as store:
             pipeline = Pipeline(
-                wanted, prompts, Participants(models, {"clerk": clerk}), store, lambda _: None
+                run_config, prompts, Participants(models, {"judge": judge}), store, lambda _: None
             )
             await pipeline.resume()
             await pipeline.run()
             for worker in pipeline.workers:
                 await worker.close()
-        return clerk.judged, len(pipeline.schedule.progress[0])
+        return judge.judged, len(pipeline.schedule.progress[0])
 
     judged, length = asyncio.run(go())
     assert length == 20  # of a wave of 24

@@ -1,4 +1,4 @@
-"""Whole runs with engines in this process; what a repeated run does again."""
+"""Whole runs with engines in this process, and the work of repeated runs."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from bakeoff.runtime.timing import Stopwatch
 from bakeoff.testing import OpenAIServer, Reply, chat_completion, verdict_json
 from tests.marks import long
 from tests.tiny_models import make_tiny_model
-from tests.unit.web.voting.cases import vote
+from tests.unit.web.voting.builders import vote
 
 
 @pytest.fixture
@@ -112,10 +112,10 @@ def test_results_contain_their_provenance(tmp_path: Path) -> None:
                 seed=5,
             )
         )
-    made = results.environment
-    assert {"python", "platform", "packages", "started", "seconds"} <= set(made)
+    environment = results.environment
+    assert {"python", "platform", "packages", "started", "seconds"} <= set(environment)
     assert results.config["seed"] == 5
-    judge = json.dumps(made["judges"])
+    judge = json.dumps(environment["judges"])
     assert "Reply with one JSON object" in judge  # the text of the template, not its name
     assert '"seed": 5' in judge
 
@@ -127,7 +127,7 @@ def test_results_name_the_revision_of_their_dataset(
     read = lambda target, options: (rows, "c" * 40)  # noqa: E731
     monkeypatch.setattr("bakeoff.prompts.sources._read_dataset", read)
     with OpenAIServer(lambda _: verdict_json("tie")) as server:
-        results = run(echoes(tmp_path, server, prompts="hf:me/chat"))
+        results = run(echo_config(tmp_path, server, prompts="hf:me/chat"))
     assert results.environment["prompts"] == {"source": "hf:me/chat", "revision": "c" * 40}
 
 
@@ -164,9 +164,9 @@ def test_failed_run_keeps_its_progress_file(tmp_path: Path) -> None:
 
     with OpenAIServer(respond) as server:
         judge = f"j=api:j?base_url={server.url}"
-        asked = config(tmp_path, model=("a=echo:x", "b=echo:y"), judge=(judge,))
+        run_config = config(tmp_path, model=("a=echo:x", "b=echo:y"), judge=(judge,))
         with pytest.raises(ConfigError, match="refuses the key"):
-            run(asked)
+            run(run_config)
     left = read_progress(tmp_path / "out")
     assert left is not None
     assert sum(row.done for row in left.rows if row.stage == "completion") > 0
@@ -192,7 +192,7 @@ def test_second_run_imports_no_large_module(
         (tmp_path / f"{name}.jsonl").write_text(rows)
     with OpenAIServer() as server:
         url = f"?base_url={server.url}"
-        asked = config(
+        run_config = config(
             tmp_path,
             prompts=str(tmp_path / "prompts.jsonl"),
             model=(
@@ -202,9 +202,9 @@ def test_second_run_imports_no_large_module(
             ),
             judge=(f"openai:gpt-4{url}",),
         )
-        first = run(asked)
+        first = run(run_config)
     assert not first.failures
-    (tmp_path / "config.json").write_text(asked.model_dump_json(by_alias=True))
+    (tmp_path / "config.json").write_text(run_config.model_dump_json(by_alias=True))
     done = subprocess.run(
         [sys.executable, "-c", AGAIN, tmp_path / "config.json"],
         capture_output=True,
@@ -215,7 +215,7 @@ def test_second_run_imports_no_large_module(
     assert done.stdout == "\n"
 
 
-def echoes(folder: Path, server: OpenAIServer, **more: Any) -> Config:
+def echo_config(folder: Path, server: OpenAIServer, **more: Any) -> Config:
     """Config of two echo models and a judge on a server."""
     judge = (f"j=api:j?base_url={server.url}",)
     return config(folder, **{"model": ("a=echo:good", "b=echo:bad"), "judge": judge} | more)
@@ -231,17 +231,17 @@ def files(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 def test_unchanged_results_are_not_rewritten(tmp_path: Path) -> None:
     with OpenAIServer() as server:
-        asked = echoes(tmp_path, server)
-        first = run(asked)
+        run_config = echo_config(tmp_path, server)
+        first = run(run_config)
         before = files(tmp_path)
         shown = {"quiet": True, "show_samples": 0, "profile": True, "max_concurrency": 2}
-        again = run(asked.model_copy(update=shown))
+        again = run(run_config.model_copy(update=shown))
     assert again == first  # also when that was, and how long it took
     assert files(tmp_path) == before
     assert Results.model_validate_json(before["results.json"][1]) == again
 
 
-def edited(name: str) -> Callable[[Path], object]:
+def edit_file(name: str) -> Callable[[Path], object]:
     """Change one letter of a file."""
 
     def edit(out: Path) -> None:
@@ -252,47 +252,47 @@ def edited(name: str) -> Callable[[Path], object]:
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {
-    "the page is edited": edited("report.html"),
-    "the results are edited": edited("results.json"),
+    "the page is edited": edit_file("report.html"),
+    "the results are edited": edit_file("results.json"),
     "the page is gone": lambda out: (out / "report.html").unlink(),
     "the results are gone": lambda out: (out / "results.json").unlink(),
     "the page is cut": lambda out: os.truncate(out / "report.html", 1000),
 }
 
 
-@pytest.mark.parametrize("change", [edited("report.html"), *long(CHANGES.values())])
+@pytest.mark.parametrize("change", [edit_file("report.html"), *long(CHANGES.values())])
 def test_modified_output_is_rewritten(tmp_path: Path, change: Callable[[Path], object]) -> None:
     with OpenAIServer() as server:
-        asked = echoes(tmp_path, server)
-        run(asked)
-        made = files(tmp_path)
+        run_config = echo_config(tmp_path, server)
+        run(run_config)
+        before = files(tmp_path)
         change(tmp_path / "out")
-        assert files(tmp_path) != made
-        again = run(asked)
-    found = files(tmp_path)
-    assert Results.model_validate_json(found["results.json"][1]) == again
-    # What this run took from the store, and not from a server, is told in one line.
-    pages = [page["report.html"][1].partition(b">Made by ")[2] for page in (made, found)]
+        assert files(tmp_path) != before
+        again = run(run_config)
+    after = files(tmp_path)
+    assert Results.model_validate_json(after["results.json"][1]) == again
+    # Outcomes from the store are reported in one line.
+    pages = [page["report.html"][1].partition(b">Made by ")[2] for page in (before, after)]
     assert len({len(page.partition(b"</p>")[2]) for page in pages}) == 1
-    assert found["report.html"][0] > made["report.html"][0]
+    assert after["report.html"][0] > before["report.html"][0]
 
 
 def test_other_settings_or_package_versions_rewrite_the_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with OpenAIServer() as server:
-        asked = echoes(tmp_path, server)
-        first = run(asked)
-        wider = run(asked.model_copy(update={"margin": 50.0}))
+        run_config = echo_config(tmp_path, server)
+        first = run(run_config)
+        wider = run(run_config.model_copy(update={"margin": 50.0}))
         assert wider.summary.pairs[0].margin == 50 != first.summary.pairs[0].margin
-        run(asked)
+        run(run_config)
         written = files(tmp_path)
         monkeypatch.setattr(
             "bakeoff.evaluation.session.describe", lambda: {"packages": {"scipy": "9"}}
         )
-        other = run(asked)
+        other = run(run_config)
         rewritten = files(tmp_path)
-        run(asked)
+        run(run_config)
         assert files(tmp_path) == rewritten
     assert other.environment["packages"] == {"scipy": "9"} != first.environment["packages"]
     for name in ("results.json", "report.html"):
@@ -304,20 +304,20 @@ def test_new_verdict_or_vote_rewrites_the_output(tmp_path: Path) -> None:
     (tmp_path / "prompts.jsonl").write_text("\n".join(rows))
     replies: list[Any] = [Reply(400, {"error": {"message": "no"}}), verdict_json("A", 8, 3)]
     with OpenAIServer(lambda _: replies[0]) as server:
-        asked = echoes(tmp_path, server, prompts=str(tmp_path / "prompts.jsonl"))
-        assert len(run(asked).failures) == 6
+        run_config = echo_config(tmp_path, server, prompts=str(tmp_path / "prompts.jsonl"))
+        assert len(run(run_config).failures) == 6
         del replies[0]
-        judged = run(asked)
+        judged = run(run_config)
         assert (len(judged.failures), len(judged.judgments)) == (0, 6)
         append_vote(tmp_path / "out/votes.jsonl", vote(judged.evidence, 0, first="a"))
-        voted = run(asked)
-        assert [one.judge for one in voted.judgments[6:]] == ["Anna"]
-        assert run(asked) == voted
+        voted = run(run_config)
+        assert [judgment.judge for judgment in voted.judgments[6:]] == ["Anna"]
+        assert run(run_config) == voted
         (tmp_path / "out/votes.jsonl").unlink()
-        assert run(asked).judgments == judged.judgments
+        assert run(run_config).judgments == judged.judgments
 
 
-def seconds(watch: Stopwatch) -> dict[str, float]:
+def seconds_by_kind(watch: Stopwatch) -> dict[str, float]:
     """Return the measured seconds by kind of work."""
     return {lap.kind: lap.total for lap in watch.timings()[0] if lap.total}
 
@@ -338,16 +338,16 @@ def test_stopwatch_measures_the_parts_of_a_run(
         lambda _: Reply(body=chat_completion(verdict_json("A", 8, 3)), delay=delay)
     ) as server:
         models = tuple(map(str, checkpoints))
-        asked = config(tmp_path, model=models, judge=(f"j=api:j?base_url={server.url}",))
+        run_config = config(tmp_path, model=models, judge=(f"j=api:j?base_url={server.url}",))
         with Stopwatch() as watch:
-            run(asked)
+            run(run_config)
         with Stopwatch() as second:
-            run(asked)
-    took = seconds(watch)
+            run(run_config)
+    took = seconds_by_kind(watch)
     assert took.keys() == {"load", "generate", "judge", "parse", "store", "summarise"}
     assert took["load"] >= 2 * delay
     assert took["judge"] >= delay
-    assert seconds(second).keys() == {"store", "summarise"}
+    assert seconds_by_kind(second).keys() == {"store", "summarise"}
 
 
 def test_progress_is_written_during_the_summary(
@@ -357,16 +357,16 @@ def test_progress_is_written_during_the_summary(
     signs: set[datetime] = set()
     summarize = bakeoff.analysis.summarize.summarize
 
-    def slowly(*given: Any) -> Any:
+    def slowly(*arguments: Any) -> Any:
         deadline = time.monotonic() + 100
         while len(signs) < 4 and time.monotonic() < deadline:
             report = read_progress(tmp_path / "out")
             if report:
                 signs.add(report.updated)
             time.sleep(0.01)
-        return summarize(*given)
+        return summarize(*arguments)
 
     monkeypatch.setattr("bakeoff.analysis.summarize.summarize", slowly)
     with OpenAIServer() as server:
-        run(echoes(tmp_path, server))
+        run(echo_config(tmp_path, server))
     assert len(signs) == 4

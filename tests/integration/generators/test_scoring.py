@@ -17,13 +17,9 @@ from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.runtime import Generator
 from bakeoff.testing import OpenAIServer, Reply, chat_completion, run_worker
+from tests.builders import make_dialogue
 from tests.marks import long
 from tests.tiny_models import CONTEXT, make_tiny_model
-
-
-def turn(question: str, text: str) -> Prompt:
-    messages = (Message(role="user", content=question), Message(role="assistant", content=text))
-    return Prompt(messages=messages)
 
 
 def scorer(token: str, **sampling: Any) -> Generator:
@@ -58,9 +54,9 @@ def test_score_only_is_not_an_option_of_a_spec() -> None:
 
 # ----------------------------------------------------------------------------- transformers
 
-TURNS = [turn("hey", text) for text in ("no", "yes and no", "ü漢🦊", "a longer one " * 9, "x")] + [
-    turn("a longer question " * 9, "yes")
-]
+TURNS = [
+    make_dialogue("hey", text) for text in ("no", "yes and no", "ü漢🦊", "a longer one " * 9, "x")
+] + [make_dialogue("a longer question " * 9, "yes")]
 
 
 @pytest.fixture(scope="session")
@@ -82,13 +78,14 @@ def by_hand(folder: Path, before: str, text: str, *, special: bool = False) -> f
     return sum(results) / len(results)
 
 
-def asked(question: str) -> str:
+def base_model_prompt(question: str) -> str:
     return f"<|start|>user\n{question}<|end|>\n<|start|>assistant\n"
 
 
 def test_score_is_the_mean_logprob_of_the_tokens(tiny: Path) -> None:
     expected = [
-        by_hand(tiny, asked(one.messages[0].content), one.messages[1].content) for one in TURNS
+        by_hand(tiny, base_model_prompt(prompt.messages[0].content), prompt.messages[1].content)
+        for prompt in TURNS
     ]
     assert scores(scorer(f"hf:{tiny}"), TURNS) == pytest.approx(expected, abs=1e-4)
     alone = scores(scorer(f"hf:{tiny}?batch_size=1"), TURNS)
@@ -97,8 +94,8 @@ def test_score_is_the_mean_logprob_of_the_tokens(tiny: Path) -> None:
 
 
 def test_empty_text_is_scored_by_its_end_token(tiny: Path) -> None:
-    expected = by_hand(tiny, asked("hey"), "<|end|>")
-    assert scores(scorer(f"hf:{tiny}"), [turn("hey", ""), TURNS[0]])[0] == pytest.approx(
+    expected = by_hand(tiny, base_model_prompt("hey"), "<|end|>")
+    assert scores(scorer(f"hf:{tiny}"), [make_dialogue("hey", ""), TURNS[0]])[0] == pytest.approx(
         expected, abs=1e-4
     )
 
@@ -106,7 +103,7 @@ def test_empty_text_is_scored_by_its_end_token(tiny: Path) -> None:
 def test_base_model_scores_the_text_after_answer(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path, chat_template=False)
     expected = by_hand(folder, "Question: hey\n\nAnswer:", " no", special=True)
-    assert scores(scorer(f"hf:{folder}"), [turn("hey", "no")]) == pytest.approx(
+    assert scores(scorer(f"hf:{folder}"), [make_dialogue("hey", "no")]) == pytest.approx(
         [expected], abs=1e-4
     )
 
@@ -124,7 +121,12 @@ def test_scores_without_logits_to_keep_are_equal(
 def test_item_above_the_context_fails_alone(tiny: Path) -> None:
     done = run_worker(
         scorer(f"hf:{tiny}"),
-        [TURNS[0], turn("y" * CONTEXT, "no"), turn("hey", "y" * (CONTEXT - 8)), TURNS[1]],
+        [
+            TURNS[0],
+            make_dialogue("y" * CONTEXT, "no"),
+            make_dialogue("hey", "y" * (CONTEXT - 8)),
+            TURNS[1],
+        ],
     )
     assert [isinstance(outcome, ContextError) for outcome in done] == [False, True, True, False]
     assert isinstance(done[0], Completion)
@@ -133,7 +135,7 @@ def test_item_above_the_context_fails_alone(tiny: Path) -> None:
 
 # ------------------------------------------------------------------------------------ vLLM
 
-# A token is a word; what the loopback model thinks of one is minus its length.
+# A token is a word; the loopback model scores it as minus its length.
 
 
 def words_of(body: dict[str, Any]) -> list[str]:
@@ -174,10 +176,12 @@ def test_server_scores_by_prompt_logprobs() -> None:
                                   ("assistant", "xxxx yy")]
         )
     )  # fmt: skip
-    done = through_vllm(vllm, [turn("how are you", "well thanks"), turn("hi", "oh"), several])
+    done = through_vllm(
+        vllm, [make_dialogue("how are you", "well thanks"), make_dialogue("hi", "oh"), several]
+    )
     assert [o.score for o in done if isinstance(o, Completion)] == [-5, -2, -3]
-    told = through_vllm(vllm, [turn("hi", "oh no")], system="be kind")
-    assert told == [Completion(text="", score=-2)]
+    scores_ = through_vllm(vllm, [make_dialogue("hi", "oh no")], system="be kind")
+    assert scores_ == [Completion(text="", score=-2)]
 
 
 def test_first_token_of_an_entry_is_the_prompts_own() -> None:
@@ -187,18 +191,18 @@ def test_first_token_of_an_entry_is_the_prompts_own() -> None:
             entry["0"] = {"logprob": -0.1, "rank": 1, "decoded_token": "likelier"}
         return reply
 
-    assert through_vllm(generous, [turn("hi", "oh no")]) == [Completion(text="", score=-2)]
+    assert through_vllm(generous, [make_dialogue("hi", "oh no")]) == [Completion(text="", score=-2)]
 
 
 def test_server_without_prompt_logprobs_is_named() -> None:
     for respond in (lambda _: "x", lambda body: vllm(body, prompt_logprobs=None)):
-        done = through_vllm(respond, [turn("hi", "oh")])[0]
+        done = through_vllm(respond, [make_dialogue("hi", "oh")])[0]
         assert isinstance(done, BackendError)
         assert "gives no prompt_logprobs" in done.message
 
 
 @pytest.mark.parametrize(
-    "told",
+    "prompt_logprobs",
     [
         [None, None, None, None, None],
         [None, {}, {}, {}, {}],
@@ -208,23 +212,23 @@ def test_server_without_prompt_logprobs_is_named() -> None:
         [None, {"1": {"logprob": -1}}, {"1": {"logprob": -1}}],
     ],
 )
-def test_malformed_prompt_logprobs_fail_the_item(told: Any) -> None:
+def test_malformed_prompt_logprobs_fail_the_item(prompt_logprobs: Any) -> None:
     def respond(body: dict[str, Any]) -> dict[str, Any]:
-        changed = {"prompt_logprobs": told} if "prompt_logprobs" in body else {}
+        changed = {"prompt_logprobs": prompt_logprobs} if "prompt_logprobs" in body else {}
         return vllm(body, **changed)
 
-    assert isinstance(through_vllm(respond, [turn("hi", "oh no")])[0], BackendError)
+    assert isinstance(through_vllm(respond, [make_dialogue("hi", "oh no")])[0], BackendError)
 
 
 def test_server_cannot_score_an_empty_text() -> None:
-    done = through_vllm(vllm, [turn("hi", "")])[0]
+    done = through_vllm(vllm, [make_dialogue("hi", "")])[0]
     assert isinstance(done, BackendError)
     assert "empty" in done.message
 
 
 def test_text_above_the_context_of_a_server_is_a_context_error() -> None:
     body = {"message": "This model's maximum context length is 8 tokens.", "code": 400}
-    done = through_vllm(lambda _: Reply(400, {"error": body}), [turn("hi", "oh")])[0]
+    done = through_vllm(lambda _: Reply(400, {"error": body}), [make_dialogue("hi", "oh")])[0]
     assert isinstance(done, ContextError)
 
 
@@ -269,7 +273,7 @@ def test_grammar_literal_round_trips_any_text(text: str) -> None:
 
 
 def test_split_last_turn() -> None:
-    before, text = split_last_turn(turn("hi", "oh"))
+    before, text = split_last_turn(make_dialogue("hi", "oh"))
     assert (before.conversation(), text) == ([{"role": "user", "content": "hi"}], "oh")
 
 
@@ -283,11 +287,11 @@ def test_llama_cpp_scores_a_sentence_above_its_shuffled_words() -> None:
     right, wrong, disorder, empty, long = run_worker(
         worker,
         [
-            turn(PARIS, "The capital of France is Paris."),
-            turn(PARIS, "The capital of France is Tokyo."),
-            turn(PARIS, "Tokyo of is capital France The."),
-            turn(PARIS, ""),
-            turn(PARIS, "word " * 700),
+            make_dialogue(PARIS, "The capital of France is Paris."),
+            make_dialogue(PARIS, "The capital of France is Tokyo."),
+            make_dialogue(PARIS, "Tokyo of is capital France The."),
+            make_dialogue(PARIS, ""),
+            make_dialogue(PARIS, "word " * 700),
         ],
     )
     for outcome in (right, wrong, disorder, empty):
@@ -308,7 +312,8 @@ def test_llama_cpp_scores_any_text(model: str) -> None:
         "Question: what?\nQuestion: why?",
     ]
     *results, null = run_worker(
-        scorer(f"embedded:{model}?context=512"), [turn("x", text) for text in (*texts, "a\0b")]
+        scorer(f"embedded:{model}?context=512"),
+        [make_dialogue("x", text) for text in (*texts, "a\0b")],
     )
     assert all(isinstance(result, Completion) for result in results), results
     values = [result.score for result in results if isinstance(result, Completion)]
@@ -324,13 +329,17 @@ def test_scores_of_llama_cpp_and_transformers_agree(tmp_path: Path) -> None:
 
     (tmp_path / "model.gguf").symlink_to(fetch_model(CATALOGUE["smollm2"]))
     turns = [
-        turn(PARIS, "The capital of France is Paris."),
-        turn(PARIS, "Paris of is capital France The."),
-        turn("Order a coffee in French.", "Un café crème, s'il vous plaît !"),
-        turn(PARIS, ""),
+        make_dialogue(PARIS, "The capital of France is Paris."),
+        make_dialogue(PARIS, "Paris of is capital France The."),
+        make_dialogue("Order a coffee in French.", "Un café crème, s'il vous plaît !"),
+        make_dialogue(PARIS, ""),
     ]
-    one = scores(scorer("embedded:smollm2?context=512"), turns)
+    llama_cpp = scores(scorer("embedded:smollm2?context=512"), turns)
     other = scores(scorer(f"hf:{tmp_path}?gguf_file=model.gguf"), turns)
-    assert not any(math.isclose(a, b) for a, b in zip(one[1:], one, strict=False))
-    assert one[:3] == pytest.approx(other[:3], abs=0.15)  # the engine rounds what it multiplies
-    assert one[3] > other[3] - 0.15  # llama.cpp may end by any token that ends, not only by this
+    assert not any(math.isclose(a, b) for a, b in zip(llama_cpp[1:], llama_cpp, strict=False))
+    assert llama_cpp[:3] == pytest.approx(
+        other[:3], abs=0.15
+    )  # the engine rounds what it multiplies
+    assert (
+        llama_cpp[3] > other[3] - 0.15
+    )  # llama.cpp may end by any token that ends, not only by this

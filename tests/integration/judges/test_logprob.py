@@ -24,8 +24,8 @@ from tests.tiny_models import make_tiny_model, make_tiny_reward_model
 PROMPT = make_prompt("Which?")
 
 
-class LengthScale:
-    """A generator whose weight of a text is its length; it fails for some, and can be paused."""
+class LengthScorer:
+    """A generator whose score of a text is its length; it fails for some, and can be paused."""
 
     weights = "s1:scale"
     traits = Traits(exclusive=True, caveat="It only counts.")
@@ -75,8 +75,8 @@ def pair(first: str, second: str) -> Pair:
     return Pair(prompt=PROMPT, first=first, second=second)
 
 
-def compared(token: str, one: float, two: float) -> float:
-    return judge_on(LengthScale(), token).compare(RawScores(one, two))
+def compared(token: str, first: float, second: float) -> float:
+    return judge_on(LengthScorer(), token).compare(RawScores(first, second))
 
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -89,23 +89,25 @@ KINDS = ("reward:x", "reward:x?temperature=0.25", "hf:x?verdict=likelihood")
 @pytest.mark.parametrize("token", KINDS)
 def test_swapped_pairs_get_exactly_swapped_verdicts(token: str) -> None:
     @given(numbers, numbers)
-    def check(one: float, two: float) -> None:
-        first, swapped = compared(token, one, two), compared(token, two, one)
-        verdict = Verdict(first=first, raw_scores=RawScores(one, two))
-        assert verdict.swapped() == Verdict(first=swapped, raw_scores=RawScores(two, one))
+    def check(a: float, b: float) -> None:
+        first, swapped = compared(token, a, b), compared(token, b, a)
+        verdict = Verdict(first=first, raw_scores=RawScores(a, b))
+        assert verdict.swapped() == Verdict(first=swapped, raw_scores=RawScores(b, a))
         assert Verdict(first=swapped).swapped().first == first
-        assert (first > 0.5, first == 0.5) == (one > two, one == two) or "reward" in token
-        assert (first >= 0.5) == (one >= two) or first == 0.5  # a difference lost in rounding
+        assert (first > 0.5, first == 0.5) == (a > b, a == b) or "reward" in token
+        assert (first >= 0.5) == (a >= b) or first == 0.5  # a difference lost in rounding
 
     check()
 
 
 @given(st.floats(-30, 30), st.floats(-30, 30), st.floats(0.1, 10))
 def test_reward_judge_returns_sigmoid_of_difference(
-    one: float, two: float, temperature: float
+    first: float, second: float, temperature: float
 ) -> None:
-    probability = compared(f"reward:x?temperature={temperature}", one, two)
-    assert probability == pytest.approx(1 / (1 + math.exp((two - one) / temperature)), abs=1e-12)
+    probability = compared(f"reward:x?temperature={temperature}", first, second)
+    assert probability == pytest.approx(
+        1 / (1 + math.exp((second - first) / temperature)), abs=1e-12
+    )
 
 
 def test_likelihood_judge_returns_only_win_tie_or_loss() -> None:
@@ -116,16 +118,16 @@ def test_likelihood_judge_returns_only_win_tie_or_loss() -> None:
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "warm"])
 def test_invalid_temperature_is_a_config_error(value: str) -> None:
     with pytest.raises(ConfigError, match="temperature = "):
-        judge_on(LengthScale(), f"reward:x?temperature={value}")
+        judge_on(LengthScorer(), f"reward:x?temperature={value}")
 
 
 # ------------------------------------------------------------------------------- requests
 
 
 @pytest.mark.parametrize("token", KINDS)
-def test_verdict_compares_the_weights_of_both_completions(token: str) -> None:
+def test_verdict_compares_the_scores_of_both_completions(token: str) -> None:
     longer, shorter, equal = run_worker(
-        judge_on(LengthScale(), token), [pair("abc", "d"), pair("d", "abc"), pair("d", "d")]
+        judge_on(LengthScorer(), token), [pair("abc", "d"), pair("d", "abc"), pair("d", "d")]
     )
     for outcome in (longer, shorter, equal):
         assert isinstance(outcome, Verdict)
@@ -137,14 +139,14 @@ def test_verdict_compares_the_weights_of_both_completions(token: str) -> None:
 
 def test_pair_fails_with_the_error_of_one_completion() -> None:
     done = run_worker(
-        judge_on(LengthScale()), [pair("bad", "d"), pair("d", "bad"), pair("d", "ee")]
+        judge_on(LengthScorer()), [pair("bad", "d"), pair("d", "bad"), pair("d", "ee")]
     )
     assert [isinstance(outcome, BackendError) for outcome in done] == [True, True, False]
     assert str(done[0]) == "too bad"
 
 
-def test_weight_of_a_completion_is_requested_once() -> None:
-    scale = LengthScale()
+def test_score_of_a_completion_is_requested_once() -> None:
+    scale = LengthScorer()
     judge = judge_on(scale)
     run_worker(judge, [pair("a", "b"), pair("b", "c"), pair("a", "a")])
     again = run_worker(judge, [pair("c", "a"), pair("d", "b")])
@@ -155,7 +157,7 @@ def test_weight_of_a_completion_is_requested_once() -> None:
 def test_equal_completions_of_other_prompts_are_requested_separately() -> None:
     prompts: list[Prompt] = []
 
-    class Listening(LengthScale):
+    class CountingScorer(LengthScorer):
         async def __call__(self, items: Sequence[Prompt], emit: Emit[Completion]) -> None:
             prompts.extend(items)
             for index, _ in enumerate(items):
@@ -163,7 +165,7 @@ def test_equal_completions_of_other_prompts_are_requested_separately() -> None:
 
     other = make_prompt("Who?")
     done = run_worker(
-        judge_on(Listening()),
+        judge_on(CountingScorer()),
         [pair("a", "b"), pair("a", "b").model_copy(update={"prompt": other})],
     )
     assert len(prompts) == 4
@@ -171,7 +173,7 @@ def test_equal_completions_of_other_prompts_are_requested_separately() -> None:
 
 
 def test_overlapping_calls_share_requests_and_failures_are_retried() -> None:
-    scale = LengthScale()
+    scale = LengthScorer()
     scale.resume.clear()
     judge = judge_on(scale)
     results: dict[tuple[str, int], Verdict | WorkError] = {}
@@ -197,24 +199,24 @@ def test_overlapping_calls_share_requests_and_failures_are_retried() -> None:
     assert scale.texts[4:] == ["bad"]
 
 
-def test_verdict_is_emitted_as_soon_as_both_weights_are_known() -> None:
+def test_verdict_is_emitted_as_soon_as_both_scores_are_known() -> None:
     emitted: list[int] = []
 
-    class Slow(LengthScale):
+    class SlowScorer(LengthScorer):
         async def __call__(self, items: Sequence[Prompt], emit: Emit[Completion]) -> None:
             for index, _ in enumerate(items):
                 emit(index, Completion(text="", score=index))
                 await settled()
                 assert len(emitted) >= (index + 1) // 2
 
-    judge = judge_on(Slow())
+    judge = judge_on(SlowScorer())
     pairs = [pair(f"{i} one", f"{i} two") for i in range(4)]
     asyncio.run(judge(pairs, lambda index, _: emitted.append(index)))
     assert emitted == [0, 1, 2, 3]
 
 
 def test_cancelled_call_releases_waiting_calls() -> None:
-    scale = LengthScale()
+    scale = LengthScorer()
     scale.resume.clear()
     judge = judge_on(scale)
     results: list[Verdict | WorkError] = []
@@ -237,7 +239,7 @@ def test_cancelled_call_releases_waiting_calls() -> None:
 
 
 def test_cancelling_a_waiting_call_does_not_cancel_the_request() -> None:
-    scale = LengthScale()
+    scale = LengthScorer()
     scale.resume.clear()
     judge = judge_on(scale)
     results: list[Verdict | WorkError] = []
@@ -258,22 +260,22 @@ def test_cancelling_a_waiting_call_does_not_cancel_the_request() -> None:
 
 
 def test_config_error_propagates_from_the_call() -> None:
-    class Broken(LengthScale):
+    class FailingScorer(LengthScorer):
         async def __call__(self, items: Sequence[Prompt], emit: Emit[Completion]) -> None:
             raise ConfigError("no such file")
 
     with pytest.raises(ConfigError, match="no such file"):
-        run_worker(judge_on(Broken()), [pair("a", "b")])
+        run_worker(judge_on(FailingScorer()), [pair("a", "b")])
 
 
-def test_completion_without_weight_is_a_config_error() -> None:
-    class Chatty(LengthScale):
+def test_completion_without_score_is_a_config_error() -> None:
+    class TextGenerator(LengthScorer):
         async def __call__(self, items: Sequence[Prompt], emit: Emit[Completion]) -> None:
             for index, _ in enumerate(items):
                 emit(index, Completion(text="I like it."))
 
     with pytest.raises(ConfigError, match="completes where it should weigh"):
-        run_worker(judge_on(Chatty()), [pair("a", "b")])
+        run_worker(judge_on(TextGenerator()), [pair("a", "b")])
 
 
 # ------------------------------------------------------------------------------- identity
@@ -281,7 +283,7 @@ def test_completion_without_weight_is_a_config_error() -> None:
 
 @pytest.mark.parametrize("token", KINDS)
 def test_judge_delegates_worker_properties_to_its_generator(token: str) -> None:
-    scale = LengthScale()
+    scale = LengthScorer()
     judge = judge_on(scale, token)
     run_worker(judge, [pair("a", "b")])
     assert (scale.prepared, scale.closed) == (1, 1)
@@ -292,20 +294,20 @@ def test_judge_delegates_worker_properties_to_its_generator(token: str) -> None:
 
 
 def test_identity_depends_on_the_comparison() -> None:
-    identities = [judge_on(LengthScale(), token).identity for token in KINDS]
-    assert all(one not in identities[:at] for at, one in enumerate(identities))
-    assert judge_on(LengthScale(), "reward:x?temperature=1").identity == identities[0]
+    identities = [judge_on(LengthScorer(), token).identity for token in KINDS]
+    assert all(identity not in identities[:at] for at, identity in enumerate(identities))
+    assert judge_on(LengthScorer(), "reward:x?temperature=1").identity == identities[0]
     assert identities[2] == {"judge": "likelihood", "generator": "scale"}
 
 
 def test_identity_does_not_depend_on_the_seed(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path)
     spec = judge_spec(f"hf:{folder}?verdict=likelihood")
-    one, two = (open_judge(spec, RunContext(Sampling(seed=seed))).identity for seed in (1, 2))
-    assert one == two
+    first, second = (open_judge(spec, RunContext(Sampling(seed=seed))).identity for seed in (1, 2))
+    assert first == second
 
 
-def test_generator_without_weights_is_a_config_error() -> None:
+def test_generator_without_scores_is_a_config_error() -> None:
     for token in ("echo:hi?verdict=likelihood", "gpt-4?verdict=likelihood"):
         with pytest.raises(ConfigError, match="cannot weigh completions"):
             open_judge(judge_spec(token), RunContext(Sampling()))
@@ -325,14 +327,14 @@ def test_real_reward_model_ranks_by_its_head(tmp_path: Path) -> None:
     judge = open_judge(judge_spec(f"reward:{folder}?batch_size=3"), RunContext(Sampling()))
     assert isinstance(judge, RewardJudge)
     texts = ["none", "one!", "two!!", "three!!!!!"]
-    pairs = [pair(one, two) for one in texts for two in texts]
+    pairs = [pair(first, second) for first in texts for second in texts]
     done = run_worker(judge, pairs)
-    for one, outcome in zip(pairs, done, strict=True):
+    for first, outcome in zip(pairs, done, strict=True):
         assert isinstance(outcome, Verdict)
         assert outcome.raw_scores is not None
-        better = one.first.count("!") - one.second.count("!")
+        better = first.first.count("!") - first.second.count("!")
         assert (outcome.first > 0.5, outcome.first < 0.5) == (better > 0, better < 0)
-        swapped = done[pairs.index(one.swapped())]
+        swapped = done[pairs.index(first.swapped())]
         assert swapped == outcome.swapped()
 
 
@@ -345,8 +347,8 @@ def test_real_language_model_prefers_the_likelier_completion(tmp_path: Path) -> 
     model = open_generator(Spec.parse(f"hf:{folder}"), RunContext(Sampling(score_only=True)))
     turns = [Message(role="assistant", content=text) for text in ("yes", "no, never")]
     prompts = [Prompt(messages=(*PROMPT.messages, turn)) for turn in turns]
-    one, two = (o.score for o in run_worker(model, prompts) if isinstance(o, Completion))
-    assert one is not None
-    assert two is not None
-    assert done.raw_scores == pytest.approx((one, two), abs=1e-5)
-    assert done.first == (one > two)
+    likelier, other = (o.score for o in run_worker(model, prompts) if isinstance(o, Completion))
+    assert likelier is not None
+    assert other is not None
+    assert done.raw_scores == pytest.approx((likelier, other), abs=1e-5)
+    assert done.first == (likelier > other)

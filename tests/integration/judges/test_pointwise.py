@@ -32,7 +32,7 @@ def judged(
         )
         assert isinstance(judge, PointwiseJudge)
         assert judge.order == "pointwise"
-        items = [Pair(prompt=PROMPT, first=one, second=two) for one, two in pairs]
+        items = [Pair(prompt=PROMPT, first=first, second=second) for first, second in pairs]
         return run_worker(judge, items), server.requests
 
 

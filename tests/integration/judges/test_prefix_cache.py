@@ -8,7 +8,7 @@ from bakeoff.config import Sampling, Spec
 from bakeoff.judges.prefix_cache import MIN_PREFIX_CHARS as LONG
 from bakeoff.judges.prefix_cache import prefix_waves
 from bakeoff.plugins import RunContext, judge_spec, open_judge
-from bakeoff.records import Pair, PrefixedPrompt, Prompt, Verdict
+from bakeoff.records import Pair, PrefixedPrompt, Verdict
 from bakeoff.testing import (
     AnthropicServer,
     OpenAIServer,
@@ -21,39 +21,35 @@ from bakeoff.testing import (
 from tests.builders import make_prompt
 
 
-def prompt(text: str) -> Prompt:
-    return make_prompt(text)
-
-
 def test_short_prompts_are_one_unchanged_wave() -> None:
-    prompts = [prompt("a" * (LONG - 1)), prompt("a" * (LONG - 1)), prompt("b")]
+    prompts = [make_prompt("a" * (LONG - 1)), make_prompt("a" * (LONG - 1)), make_prompt("b")]
     assert prefix_waves(prompts) == [list(enumerate(prompts))]
     assert prefix_waves([]) == [[]]
 
 
 def test_one_prompt_per_common_prefix_is_in_the_first_wave() -> None:
     long = ["a" * LONG + "one", "b" * LONG, "a" * LONG + "oh", "short", "a" * LONG + "no"]
-    first, second = prefix_waves([prompt(text) for text in long])
+    first, second = prefix_waves([make_prompt(text) for text in long])
     assert [place for place, _ in first] == [0, 1, 3]
     assert [place for place, _ in second] == [2, 4]
     sent = dict(first + second)
     assert {place: sent[place].shared for place in (0, 2, 4)} == dict.fromkeys((0, 2, 4), LONG)  # type: ignore[attr-defined]
     assert not any(isinstance(sent[place], PrefixedPrompt) for place in (1, 3))
     for place, text in enumerate(long):
-        assert sent[place].messages == prompt(text).messages
-        assert sent[place].id == prompt(text).id
+        assert sent[place].messages == make_prompt(text).messages
+        assert sent[place].id == make_prompt(text).id
 
 
 def pairs(question: str) -> list[Pair]:
     """A pair in both orders."""
-    pair = Pair(prompt=prompt(question), first="the good one", second="the other one")
+    pair = Pair(prompt=make_prompt(question), first="the good one", second="the other one")
     return [pair, pair.swapped()]
 
 
 def requests(question: str, server: OpenAIServer, spec: str, max_concurrency: int = 8) -> list[str]:
     """The texts of the judge's requests about a pair in both orders."""
     judge = open_judge(judge_spec(spec), RunContext(Sampling(), max_concurrency))
-    assert all(isinstance(one, Verdict) for one in run_worker(judge, pairs(question)))
+    assert all(isinstance(outcome, Verdict) for outcome in run_worker(judge, pairs(question)))
     return [
         "".join(block["text"] for block in content) if isinstance(content, list) else content
         for content in (body["messages"][0]["content"] for body in server.requests)
@@ -70,19 +66,19 @@ def test_both_orders_share_a_prefix_up_to_the_completions(template: str) -> None
     spec = judge_spec(f"api:j?base_url=http://127.0.0.1:9/v1&template={template}")
     judge: Any = open_judge(spec, RunContext(Sampling()))
     pair = Pair(prompt=question, first="the good one", second="the other one")
-    one, other = (judge.render(p, None).messages[0].content for p in (pair, pair.swapped()))
-    assert one != other
-    end = next(n for n, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
-    assert "What is it, then?" in one[:end]
-    assert one[end - 4 : end] == "the "
-    assert ("The known one." in one[:end]) == (template == "reference")
+    first, second = (judge.render(p, None).messages[0].content for p in (pair, pair.swapped()))
+    assert first != second
+    end = next(n for n, (a, b) in enumerate(zip(first, second, strict=True)) if a != b)
+    assert "What is it, then?" in first[:end]
+    assert first[end - 4 : end] == "the "
+    assert ("The known one." in first[:end]) == (template == "reference")
 
 
 @pytest.mark.parametrize(("length", "together"), [(LONG, 1), (100, 2)])
 def test_second_order_of_a_long_prompt_is_sent_after_the_first(length: int, together: int) -> None:
     def respond(_: dict[str, Any]) -> Reply:
-        said = chat_completion(verdict_json("tie"))
-        return Reply(body=said, delay=0.1, until=lambda: server.max_in_flight >= together)
+        verdict = chat_completion(verdict_json("tie"))
+        return Reply(body=verdict, delay=0.1, until=lambda: server.max_in_flight >= together)
 
     with OpenAIServer(respond) as server:
         texts = requests("?" * length, server, f"api:j?base_url={server.url}")
@@ -114,5 +110,7 @@ def test_unreadable_replies_are_retried_in_both_waves() -> None:
         judge = open_judge(Spec.parse(spec), RunContext(Sampling()))
         verdicts = run_worker(judge, pairs("?" * LONG))
         order = [shown_completions(body)[0] for body in server.requests]
-    assert [one.retry_reason for one in verdicts if isinstance(one, Verdict)] == ["unreadable"] * 2
+    assert [verdict.retry_reason for verdict in verdicts if isinstance(verdict, Verdict)] == [
+        "unreadable"
+    ] * 2
     assert order == ["the good one"] * 2 + ["the other one"] * 2

@@ -131,11 +131,11 @@ def test_completions_beyond_the_context_are_truncated_to_equal_lengths(words: st
     outcome, requests = judge_pair(small_context(6000, words), "a" * 9000, "b" * 5000)
     result = as_verdict(outcome)
     assert result.shown_characters == 1600
-    one, two = shown_completions(requests[-1])
-    assert one.count("a") - "characters left out".count("a") == 1600
-    assert two.count("b") == 1600
-    assert "[... 7,400 characters left out ...]" in one
-    assert "[... 3,400 characters left out ...]" in two
+    first, second = shown_completions(requests[-1])
+    assert first.count("a") - "characters left out".count("a") == 1600
+    assert second.count("b") == 1600
+    assert "[... 7,400 characters left out ...]" in first
+    assert "[... 3,400 characters left out ...]" in second
 
 
 def test_short_completion_is_not_truncated_with_a_long_one() -> None:

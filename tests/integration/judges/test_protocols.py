@@ -1,4 +1,4 @@
-"""What becomes of a verdict when a judge's server does what servers do: real ones, on loopback.
+"""Verdicts over both API formats, with the errors, refusals and truncations of real servers.
 
 Both formats are spoken by the official clients. What a generator makes of replies as such is tested
 with the generator; here it counts what the judge emits: a verdict, a failure that is recorded, or
@@ -63,7 +63,7 @@ class Side:
             spec = judge_spec(f"{self.target}?base_url={url}&retries=1{options}")
             return run_worker(open_judge(spec, RunContext(Sampling())), pairs)
 
-    def one(self, respond: Responder, options: str = "") -> Verdict | WorkError:
+    def judge_one(self, respond: Responder, options: str = "") -> Verdict | WorkError:
         return self.judge(respond, [pair()], options)[0]
 
 
@@ -86,7 +86,7 @@ def pair(first: str = "one", second: str = "two") -> Pair:
 
 
 def once(reply: Any) -> Responder:
-    """A fault that passes: the first request meets it, the next one gets a verdict."""
+    """Responder that sends `reply` to the first request and then a verdict."""
     replies = [reply]
     return lambda _: replies.pop() if replies else FINE
 
@@ -94,7 +94,7 @@ def once(reply: Any) -> Responder:
 def judge_with_faults(
     side: Side, faults: dict[str, Reply], times: int
 ) -> dict[str, Verdict | WorkError]:
-    """What comes of a pair per fault, in one run: its request meets the fault that many times."""
+    """The outcome of one pair per fault, whose request gets the fault `times` times."""
     left = dict.fromkeys(faults, times)
 
     def respond(body: dict[str, Any]) -> Any:
@@ -107,7 +107,7 @@ def judge_with_faults(
 
 
 def request_counts(side: Side) -> Counter[str]:
-    """How many requests there were about each pair, by its first completion."""
+    """The number of requests about each pair, by its first completion."""
     return Counter(shown_completions(body)[0] for body in side.requests)
 
 
@@ -123,7 +123,7 @@ def statuses(*codes: int) -> dict[str, Reply]:
 
 
 PASSING = (408, 409, 500, 502, 504)
-BUSY = (429, 503, 529)  # with a word on when to come again
+BUSY = (429, 503, 529)  # with a Retry-After header
 
 
 def test_transient_status_is_retried_without_a_judge_retry(side: Side) -> None:
@@ -158,7 +158,7 @@ def test_authentication_and_similar_errors_stop_the_run(
     side: Side, status: int, words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words):
-        side.one(lambda _: Reply(status, error_body("no"), SOON))
+        side.judge_one(lambda _: Reply(status, error_body("no"), SOON))
     assert len(side.requests) == 1
 
 
@@ -194,7 +194,7 @@ def test_retry_after_is_respected(side: Side) -> None:
         # Longer than the clients wait by themselves before a first retry.
         return FINE if len(times) > 1 else Reply(429, error_body("slow"), {"Retry-After": "0.8"})
 
-    assert isinstance(side.one(respond), Verdict)
+    assert isinstance(side.judge_one(respond), Verdict)
     assert times[1] - times[0] >= 0.8
 
 
@@ -253,20 +253,20 @@ def silent(side: Side) -> dict[str, Any]:
 
 
 def test_empty_reply_is_retried_once(side: Side) -> None:
-    outcome = side.one(once(silent(side)))
+    outcome = side.judge_one(once(silent(side)))
     assert isinstance(outcome, Verdict)
     assert outcome.retry_reason == "unreadable"
     roles = [turn["role"] for turn in side.requests[1]["messages"]]
     assert roles == ["user", "assistant", "user"]
     assert all(turn["content"] for turn in side.requests[1]["messages"])  # Anthropic takes no empty
-    outcome = side.one(lambda _: silent(side))
+    outcome = side.judge_one(lambda _: silent(side))
     assert isinstance(outcome, VerdictError)
     assert recorded(outcome) == ("verdict", None, "")
     assert len(side.requests) == 2
 
 
 def test_verdict_after_a_retry_has_the_usage_of_both_requests(side: Side) -> None:
-    outcome = side.one(once("Hm."))
+    outcome = side.judge_one(once("Hm."))
     assert isinstance(outcome, Verdict)
     each = {
         "openai": Usage(input_tokens=3, output_tokens=5),
@@ -291,7 +291,7 @@ REFUSALS = {
 
 def test_refusal_fails_without_a_retry(side: Side) -> None:
     for body in REFUSALS[side.name]:
-        outcome = side.one(lambda _, body=body: body)  # type: ignore[misc]
+        outcome = side.judge_one(lambda _, body=body: body)  # type: ignore[misc]
         assert isinstance(outcome, RefusedError)
         assert recorded(outcome)[:2] == ("refused", None)
         assert len(side.requests) == 1
@@ -305,14 +305,14 @@ def cut(side: Side, text: str) -> dict[str, Any]:
 def test_truncated_verdict_is_unreadable_but_a_complete_one_before_it_counts(
     side: Side,
 ) -> None:
-    outcome = side.one(lambda _: cut(side, FINE[:-1]))
+    outcome = side.judge_one(lambda _: cut(side, FINE[:-1]))
     assert isinstance(outcome, VerdictError)
     assert "token limit" in outcome.message
     assert recorded(outcome) == ("verdict", None, FINE[:-1])
     assert len(side.requests) == 2
-    whole = side.one(lambda _: cut(side, FINE + "\nFurthermore"))
-    assert isinstance(whole, Verdict)
-    assert whole.first == 1.0
+    complete = side.judge_one(lambda _: cut(side, FINE + "\nFurthermore"))
+    assert isinstance(complete, Verdict)
+    assert complete.first == 1.0
 
 
 @pytest.mark.parametrize("kind", ["json", "marks", "scores", "rubric"])
@@ -346,26 +346,26 @@ def test_logprob_verdict_needs_logprobs(side: Side) -> None:
 @only["anthropic"]
 def test_provider_without_logprobs_stops_the_run_before_any_request(side: Side) -> None:
     with pytest.raises(ConfigError, match="gives no log-probabilities"):
-        side.one(lambda _: "A", "&verdict=logprob")
+        side.judge_one(lambda _: "A", "&verdict=logprob")
     assert side.requests == []
 
 
 @only["openai"]
 def test_verdict_has_snapshot_and_tokens_of_the_server(side: Side) -> None:
-    outcome = side.one(lambda _: {**chat_completion(FINE), "model": "j-2026"})
+    outcome = side.judge_one(lambda _: {**chat_completion(FINE), "model": "j-2026"})
     assert isinstance(outcome, Verdict)
     assert (outcome.snapshot, outcome.usage) == ("j-2026", Usage(input_tokens=3, output_tokens=5))
-    bare = side.one(lambda _: {**chat_completion(FINE), "usage": None})
+    bare = side.judge_one(lambda _: {**chat_completion(FINE), "usage": None})
     assert isinstance(bare, Verdict)
     assert bare.usage is None
     broken = {"prompt_tokens": -1, "completion_tokens": -1, "total_tokens": -2}
-    wrong = side.one(lambda _: {**chat_completion(FINE), "usage": broken})
+    wrong = side.judge_one(lambda _: {**chat_completion(FINE), "usage": broken})
     assert isinstance(wrong, Verdict), wrong
 
 
 @only["anthropic"]
 def test_system_prompt_is_separate_and_only_known_fields_are_sent(side: Side) -> None:
-    outcome = side.one(once("Hm."), "&system=Be fair.&max_tokens=99")
+    outcome = side.judge_one(once("Hm."), "&system=Be fair.&max_tokens=99")
     assert isinstance(outcome, Verdict)
     for body in side.requests:
         assert body["system"] == "Be fair."
@@ -388,7 +388,7 @@ def test_content_blocks_snapshot_and_cached_tokens_are_parsed(side: Side) -> Non
         {"type": "text", "text": FINE[30:]},
     ]
     usage = {"input_tokens": 11, "output_tokens": 7, "cache_read_input_tokens": 100}
-    outcome = side.one(lambda _: anthropic_message(None, content=blocks, usage=usage))
+    outcome = side.judge_one(lambda _: anthropic_message(None, content=blocks, usage=usage))
     assert isinstance(outcome, Verdict)
     assert (outcome.first, outcome.raw) == (1.0, FINE)
     assert outcome.snapshot == SNAPSHOT
@@ -398,7 +398,9 @@ def test_content_blocks_snapshot_and_cached_tokens_are_parsed(side: Side) -> Non
 @only["anthropic"]
 @pytest.mark.parametrize("reason", ["stop_sequence", "pause_turn", "something_new", None])
 def test_unknown_stop_reason_is_not_a_failure(side: Side, reason: str | None) -> None:
-    assert isinstance(side.one(lambda _: anthropic_message(FINE, stop_reason=reason)), Verdict)
+    assert isinstance(
+        side.judge_one(lambda _: anthropic_message(FINE, stop_reason=reason)), Verdict
+    )
 
 
 @only["anthropic"]
@@ -409,5 +411,5 @@ def test_temperature_wins_over_mutually_exclusive_parameter(
         words = "`temperature` and `top_p` cannot both be specified. Please use only one."
         return Reply(400, error_body(words)) if {"temperature", "top_p"} <= set(body) else FINE
 
-    assert isinstance(side.one(respond), Verdict)
+    assert isinstance(side.judge_one(respond), Verdict)
     assert side.requests[-1]["temperature"] == 0

@@ -69,7 +69,7 @@ def test_a_dataset_accepts_turns_column_and_split(chat: str) -> None:
         sample_prompts(f"{chat}?split=train&column=n", 2, 1)
 
 
-def test_an_unreachable_hub_is_reported_soon_with_two_alternatives(tmp_path: Path) -> None:
+def test_an_unreachable_hub_is_an_error_with_two_alternatives(tmp_path: Path) -> None:
     # Measures the time slept between retries, not the computing time.
     code = """
 import atexit, time

@@ -23,21 +23,21 @@ from tests.marks import long
 from tests.store_damage import (
     PAGE,
     Damage,
-    bits_flipped,
-    cut,
+    cut_file,
+    flip_bits,
     interior_pages,
-    left_open,
-    log_of,
-    overwritten,
+    leave_open,
+    overwrite_pages,
     pages_of,
     read_all,
     read_or_error,
     records_of,
-    stored,
+    wal_of,
+    write_store,
 )
 
 
-class Sound(NamedTuple):
+class IntactStore(NamedTuple):
     """An undamaged store: its path, its records by key, and the pages of each record."""
 
     path: Path
@@ -46,10 +46,10 @@ class Sound(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Sound:
+def sound(tmp_path_factory: pytest.TempPathFactory) -> IntactStore:
     records = records_of(800)
-    path = stored(tmp_path_factory.mktemp("sound") / "store.sqlite", records)
-    return Sound(path, records, pages_of(path, records))
+    path = write_store(tmp_path_factory.mktemp("sound") / "store.sqlite", records)
+    return IntactStore(path, records, pages_of(path, records))
 
 
 def files(folder: Path) -> dict[str, str]:
@@ -86,9 +86,9 @@ def salvaged(path: Path, records: Mapping[str, Record]) -> dict[str, Record]:
 
 
 @pytest.mark.parametrize("seed", [*range(3), *long(range(3, 150))])
-@pytest.mark.parametrize("damage", [cut, overwritten, bits_flipped])
+@pytest.mark.parametrize("damage", [cut_file, overwrite_pages, flip_bits])
 def test_every_intact_record_is_recovered_unchanged(
-    tmp_path: Path, sound: Sound, damage: Damage, seed: int
+    tmp_path: Path, sound: IntactStore, damage: Damage, seed: int
 ) -> None:
     undamaged, records, record_pages = sound
     (tmp_path / "at").mkdir()
@@ -108,10 +108,10 @@ def test_every_intact_record_is_recovered_unchanged(
         assert "`bakeoff store check" in outcome or "or damaged" in outcome
     else:
         assert outcome.items() <= records.items()
-        assert outcome == records or damage is bits_flipped
+        assert outcome == records or damage is flip_bits
 
 
-def test_the_oracle_finds_all_pages_of_a_record(sound: Sound) -> None:
+def test_the_oracle_finds_all_pages_of_a_record(sound: IntactStore) -> None:
     path, _, pages = sound
     assert max(map(len, pages.values())) > 3
     file = bytearray(path.read_bytes())
@@ -125,15 +125,15 @@ def test_the_oracle_finds_all_pages_of_a_record(sound: Sound) -> None:
 
 
 @pytest.mark.parametrize("seed", [*range(3), *long(range(3, 60))])
-@pytest.mark.parametrize("damage", [overwritten, bits_flipped])
+@pytest.mark.parametrize("damage", [overwrite_pages, flip_bits])
 def test_a_damaged_wal_is_reported_and_its_intact_records_are_recovered(
     tmp_path: Path, damage: Damage, seed: int
 ) -> None:
     filed, logged = records_of(60, 1), records_of(60, 2)
     (tmp_path / "at").mkdir()
-    path = left_open(tmp_path / "at" / "store.sqlite", filed, logged)
+    path = leave_open(tmp_path / "at" / "store.sqlite", filed, logged)
     (tmp_path / "at" / "made.sqlite").unlink()
-    damage(log_of(path), random.Random(seed))
+    damage(wal_of(path), random.Random(seed))
     records = filed | logged
     recovered = salvaged(path, records)
     assert recovered.items() <= records.items()
@@ -152,7 +152,7 @@ def test_a_wal_without_its_database_is_not_a_new_store(tmp_path: Path) -> None:
     for remove in (lambda path: path.unlink(), lambda path: os.truncate(path, 0)):
         folder = tmp_path / f"{len(list(tmp_path.iterdir()))}" / "at"
         folder.mkdir(parents=True)
-        path = left_open(folder / "store.sqlite", filed, logged)
+        path = leave_open(folder / "store.sqlite", filed, logged)
         (folder / "made.sqlite").unlink()
         remove(path)
         for _ in range(2):
@@ -184,7 +184,7 @@ def test_a_file_without_records_is_an_error_and_nothing_is_written(
 
 
 def test_an_undamaged_store_is_reported_as_such_and_not_changed(
-    tmp_path: Path, sound: Sound
+    tmp_path: Path, sound: IntactStore
 ) -> None:
     path, records, _ = sound
     before = files(path.parent)
@@ -222,7 +222,7 @@ def test_a_store_can_be_checked_during_a_run(tmp_path: Path) -> None:
 
 def test_the_wal_of_a_killed_run_is_counted_and_kept(tmp_path: Path) -> None:
     records = records_of(50)
-    path = left_open(tmp_path / "store.sqlite", {}, records)
+    path = leave_open(tmp_path / "store.sqlite", {}, records)
     (tmp_path / "made.sqlite").unlink()
     before = files(tmp_path)
     assert (check(path).sound, check(path).total) == (True, 50)
@@ -244,7 +244,7 @@ def test_a_changed_record_is_an_error_and_is_not_salvaged(tmp_path: Path, statem
     records = {
         key: record for key, record in records_of(60).items() if isinstance(record, Completion)
     }
-    path = stored(tmp_path / "store.sqlite", records)
+    path = write_store(tmp_path / "store.sqlite", records)
     db = sqlite3.connect(path, isolation_level=None)
     db.execute(statement)
     db.close()
@@ -261,7 +261,7 @@ def test_a_changed_record_is_an_error_and_is_not_salvaged(tmp_path: Path, statem
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_damaged_interior_page_loses_its_subtree_only(
-    tmp_path: Path, sound: Sound, seed: int
+    tmp_path: Path, sound: IntactStore, seed: int
 ) -> None:
     undamaged, records, _ = sound
     (tmp_path / "at").mkdir()
@@ -276,7 +276,9 @@ def test_a_damaged_interior_page_loses_its_subtree_only(
 
 
 @pytest.mark.parametrize("content", [bytes(PAGE), b"\xff" * PAGE])
-def test_a_damaged_first_page_loses_no_record(tmp_path: Path, sound: Sound, content: bytes) -> None:
+def test_a_damaged_first_page_loses_no_record(
+    tmp_path: Path, sound: IntactStore, content: bytes
+) -> None:
     undamaged, records, _ = sound
     (tmp_path / "at").mkdir()
     path = shutil.copy(undamaged, tmp_path / "at" / "store.sqlite")
@@ -286,7 +288,7 @@ def test_a_damaged_first_page_loses_no_record(tmp_path: Path, sound: Sound, cont
 
 
 def test_salvage_overwrites_no_file(tmp_path: Path) -> None:
-    path = stored(tmp_path / "store.sqlite", records_of(5))
+    path = write_store(tmp_path / "store.sqlite", records_of(5))
     for name in ("there.sqlite", "log.sqlite-wal", "store.sqlite"):
         (tmp_path / name).touch()
         with pytest.raises(ConfigError, match=r"is there already: name a new file with --into"):
@@ -299,7 +301,7 @@ def test_salvage_overwrites_no_file(tmp_path: Path) -> None:
 
 
 def test_an_empty_journal_entry_is_a_record(tmp_path: Path) -> None:
-    path = stored(tmp_path / "store.sqlite", {"batch:s1:" + "0" * 64: BatchFinished()})
+    path = write_store(tmp_path / "store.sqlite", {"batch:s1:" + "0" * 64: BatchFinished()})
     assert check(path).counts == {"journal entries of batches": 1}
 
 
@@ -308,7 +310,7 @@ def bakeoff(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_the_commands_check_and_salvage_a_damaged_store(tmp_path: Path, sound: Sound) -> None:
+def test_the_commands_check_and_salvage_a_damaged_store(tmp_path: Path, sound: IntactStore) -> None:
     undamaged, records, _ = sound
     path = shutil.copy(undamaged, tmp_path / "my store.sqlite")
     os.truncate(path, path.stat().st_size // 2)

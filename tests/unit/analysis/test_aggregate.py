@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bakeoff.analysis.aggregate import compare
 from bakeoff.records import Judgment, Scores
-from tests.unit.analysis.cases import both, judgment, pair, rows
+from tests.unit.analysis.builders import both, judgment, pair, rows
 
 
 def comparison_of(*judgments: Judgment):  # type: ignore[no-untyped-def]
@@ -15,46 +15,46 @@ def comparison_of(*judgments: Judgment):  # type: ignore[no-untyped-def]
 
 
 def test_orders_have_equal_weight_however_often_each_was_judged() -> None:
-    found = comparison_of(
+    comparison = comparison_of(
         judgment(0, "a", 1.0), judgment(0, "b", 1.0), judgment(0, "b", 1.0, repeat=1)
     )
-    assert (found.preference, found.winner, found.consistent) == (0.5, "tie", False)
+    assert (comparison.preference, comparison.winner, comparison.consistent) == (0.5, "tie", False)
 
 
 def test_orders_that_contradict_each_other_are_a_tie_whatever_the_mean() -> None:
-    found = comparison_of(judgment(0, "a", 0.9), judgment(0, "b", 0.6))
-    assert found.preference == pytest.approx(0.65)
-    assert (found.winner, found.flipped, found.consistent) == ("tie", True, False)
+    comparison = comparison_of(judgment(0, "a", 0.9), judgment(0, "b", 0.6))
+    assert comparison.preference == pytest.approx(0.65)
+    assert (comparison.winner, comparison.flipped, comparison.consistent) == ("tie", True, False)
 
 
 def test_a_win_in_one_order_and_a_tie_in_the_other_is_a_win() -> None:
-    found = comparison_of(judgment(0, "a", 1.0), judgment(0, "b", 0.5))
-    assert (found.preference, found.winner, found.flipped) == (0.75, "a", False)
+    comparison = comparison_of(judgment(0, "a", 1.0), judgment(0, "b", 0.5))
+    assert (comparison.preference, comparison.winner, comparison.flipped) == (0.75, "a", False)
 
 
 @pytest.mark.parametrize("presented", ["recorded", "unknown", "pointwise"])
 def test_consistency_is_unknown_without_both_orders(presented: str) -> None:
-    found = comparison_of(judgment(0, "a", 1.0, presented=presented))
-    assert (found.consistent, found.flipped) == (None, False)
+    comparison = comparison_of(judgment(0, "a", 1.0, presented=presented))
+    assert (comparison.consistent, comparison.flipped) == (None, False)
 
 
 def test_judgments_of_unknown_order_are_averaged_and_never_flipped() -> None:
     rows_ = [judgment(0, "a", 1.0, presented="unknown"), judgment(0, "b", 1.0, presented="unknown")]
-    found = comparison_of(*rows_)
-    assert (found.preference, found.flipped, found.consistent) == (0.5, False, None)
+    comparison = comparison_of(*rows_)
+    assert (comparison.preference, comparison.flipped, comparison.consistent) == (0.5, False, None)
 
 
 def test_completions_have_equal_weight_however_often_each_was_judged() -> None:
     first = [row for n in range(5) for row in both(0, 1.0, repeat=n)]
-    found = comparison_of(*first, *both(0, 0.0, sample=1))
-    assert (found.preference, found.winner) == (0.5, "tie")
+    comparison = comparison_of(*first, *both(0, 0.0, sample=1))
+    assert (comparison.preference, comparison.winner) == (0.5, "tie")
 
 
 def test_judges_have_equal_weight_and_the_majority_names_the_winner() -> None:
     tied = [row for n in range(3) for row in both(0, 0.5, judge="k", repeat=n)]
-    found = comparison_of(*both(0, 1.0), *tied, *both(0, 0.5, judge="l"))
-    assert found.preference == pytest.approx(2 / 3)
-    assert found.winner == "tie"
+    comparison = comparison_of(*both(0, 1.0), *tied, *both(0, 0.5, judge="l"))
+    assert comparison.preference == pytest.approx(2 / 3)
+    assert comparison.winner == "tie"
     assert (
         comparison_of(*both(0, 1.0), *both(0, 1.0, judge="k"), *both(0, 0.0, judge="l")).winner
         == "a"
@@ -67,29 +67,31 @@ def test_two_judges_without_a_majority(other: float, winner: str) -> None:
 
 
 def test_scores_are_averaged_by_model_and_scaled_to_0_1() -> None:
-    found = pair(
+    summary = pair(
         [
             judgment(0, "a", 1.0, scores=Scores(8, 4)),
             judgment(0, "b", 0.0, scores=Scores(2, 6)),
             judgment(1, "a", 0.5, scores=Scores(5, 5)),
         ]
     )
-    assert found.scores_a is not None
-    assert found.scores_b is not None
-    assert found.score_difference is not None
-    assert found.scores_a.mean == pytest.approx(0.6)
-    assert found.scores_b.mean == pytest.approx(0.4)
-    assert found.score_difference.value.estimate == pytest.approx(0.2)
-    assert (found.scored_better, found.scored_worse, found.scored_equal) == (1, 0, 1)
+    assert summary.scores_a is not None
+    assert summary.scores_b is not None
+    assert summary.score_difference is not None
+    assert summary.scores_a.mean == pytest.approx(0.6)
+    assert summary.scores_b.mean == pytest.approx(0.4)
+    assert summary.score_difference.value.estimate == pytest.approx(0.2)
+    assert (summary.scored_better, summary.scored_worse, summary.scored_equal) == (1, 0, 1)
 
 
 @given(rows, st.integers(2, 3))
 def test_a_comparison_is_within_the_range_of_its_judgments(
     judgments: list[Judgment], times: int
 ) -> None:
-    for found in compare("a", "b", judgments * times):
-        ours = [j for j in judgments if j.prompt_id == found.prompt_id]
-        said = [j.verdict.first if j.first == "a" else 1 - j.verdict.first for j in ours]
-        assert min(said) - 1e-9 <= found.preference <= max(said) + 1e-9
-        assert not (found.flipped and found.consistent)
-        assert not (found.flipped and len({j.judge for j in ours}) == 1 and found.winner != "tie")
+    for comparison in compare("a", "b", judgments * times):
+        ours = [j for j in judgments if j.prompt_id == comparison.prompt_id]
+        preferences = [j.verdict.first if j.first == "a" else 1 - j.verdict.first for j in ours]
+        assert min(preferences) - 1e-9 <= comparison.preference <= max(preferences) + 1e-9
+        assert not (comparison.flipped and comparison.consistent)
+        assert not (
+            comparison.flipped and len({j.judge for j in ours}) == 1 and comparison.winner != "tie"
+        )

@@ -4,14 +4,17 @@ import itertools
 
 import pytest
 
-from tests.unit.analysis.cases import both, judgment, pair, won
+from tests.unit.analysis.builders import both, judgment, pair, won
 
 
 def test_each_judge_has_a_win_rate_of_its_own() -> None:
-    found = pair(won(20, 0, judge="k") + won(10, 10, judge="j"))
-    assert [(one.judge, one.win_rate.estimate) for one in found.judges] == [("j", 0.5), ("k", 1.0)]
-    assert found.win_rate is not None
-    assert found.win_rate.estimate == 0.75
+    summary = pair(won(20, 0, judge="k") + won(10, 10, judge="j"))
+    assert [(card.judge, card.win_rate.estimate) for card in summary.judges] == [
+        ("j", 0.5),
+        ("k", 1.0),
+    ]
+    assert summary.win_rate is not None
+    assert summary.win_rate.estimate == 0.75
 
 
 def test_two_judges_have_cohens_kappa_and_three_have_fleiss() -> None:
@@ -38,24 +41,24 @@ def test_judges_that_share_some_prompts_agree_on_those() -> None:
     rows = [row for n in range(8) for row in both(n, float(n % 2), judge="j")]
     rows += [row for n in range(4, 12) for row in both(n, float(n % 2), judge="k")]
     rows += [row for n in range(12) for row in both(n, float(n % 2), judge="l")]
-    (found,) = pair(rows).agreement
-    assert found.share == 1
-    assert found.alpha is not None
-    assert found.alpha.estimate == 1
-    assert found.alpha.n == 12
+    (agreement,) = pair(rows).agreement
+    assert agreement.share == 1
+    assert agreement.alpha is not None
+    assert agreement.alpha.estimate == 1
+    assert agreement.alpha.n == 12
 
 
-def test_repeats_agree_by_question_over_prompts() -> None:
+def test_repeats_of_a_judge_are_raters_of_a_prompt() -> None:
     rows = []
     for n in range(20):
         for repeat in range(3):
             value = float(n % 2) if n else float(repeat == 0)
             rows += both(n, value, repeat=repeat)
-    (found,) = pair(rows).agreement
-    assert found.raters == ("j, repeat 1", "j, repeat 2", "j, repeat 3")
-    assert found.share == pytest.approx(19 / 20)
-    assert found.alpha is not None
-    assert found.alpha.n == 20
+    (agreement,) = pair(rows).agreement
+    assert agreement.raters == ("j, repeat 1", "j, repeat 2", "j, repeat 3")
+    assert agreement.share == pytest.approx(19 / 20)
+    assert agreement.alpha is not None
+    assert agreement.alpha.n == 20
 
 
 def test_variance_components_need_recorded_orders() -> None:
@@ -65,8 +68,8 @@ def test_variance_components_need_recorded_orders() -> None:
 
 
 def test_verdicts_with_the_same_repeat_are_averaged_in_any_order() -> None:
-    """A file may hold two verdicts on a question."""
+    """A file may contain two verdicts on a question."""
     rows = [judgment(0, "a", 1.0), judgment(0, "a", 0.0), judgment(0, "a", 1.0, repeat=1)]
     for some in itertools.permutations(rows):
-        (found,) = pair(some).agreement
-        assert found.share == 0  # a tie, and then a
+        (agreement,) = pair(some).agreement
+        assert agreement.share == 0  # a tie, and then a

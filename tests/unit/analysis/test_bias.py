@@ -3,7 +3,7 @@
 import pytest
 
 from bakeoff.records import PairSummary
-from tests.unit.analysis.cases import both, judgment, pair, prompt, texts, won
+from tests.unit.analysis.builders import both, judgment, pair, prompt, texts, won
 
 
 def test_both_orders_identify_the_order_effect() -> None:
@@ -18,7 +18,7 @@ def test_both_orders_identify_the_order_effect() -> None:
     assert order.p == pytest.approx(2 / 1024)
 
 
-def test_a_random_order_identifies_it_by_two_means() -> None:
+def test_a_random_order_identifies_the_effect_by_two_means() -> None:
     rows = [judgment(n, "ab"[n % 2], float(n % 4 < 3)) for n in range(40)]
     order = pair(rows).order
     assert order.identified == "random order"
@@ -42,11 +42,11 @@ def pair_with_texts(a: list[str], b: list[str], *, samples: int = 1) -> PairSumm
 
 
 def test_length_is_in_characters_over_prompts_with_both_completions() -> None:
-    found = pair_with_texts(["xx" if n % 2 else "" for n in range(20)], ["x"] * 20)
-    assert found.length is not None
-    assert found.length.bias.n == 20
-    assert found.length.bias.more_wins is not None
-    assert found.length.bias.more_wins.estimate == 1
+    summary = pair_with_texts(["xx" if n % 2 else "" for n in range(20)], ["x"] * 20)
+    assert summary.length is not None
+    assert summary.length.bias.n == 20
+    assert summary.length.bias.more_wins is not None
+    assert summary.length.bias.more_wins.estimate == 1
     lonely = pair(won(2, 0), completions=tuple(texts("a", ["x", "y"])))
     assert lonely.length is None
     assert lonely.markdown is None
@@ -58,18 +58,18 @@ def test_several_completions_of_a_prompt_are_averaged() -> None:
 
 def test_markdown_inside_code_is_not_counted() -> None:
     rich, plain = "# Title\n- one\n1. two\n**bold** __bold__", "```\n# no\n- no\n```"
-    found = pair_with_texts([rich if n % 2 else plain for n in range(20)], ["text"] * 20)
-    assert found.markdown is not None
-    assert found.markdown.more_wins is not None
-    assert found.markdown.more_wins.n == 10
+    summary = pair_with_texts([rich if n % 2 else plain for n in range(20)], ["text"] * 20)
+    assert summary.markdown is not None
+    assert summary.markdown.more_wins is not None
+    assert summary.markdown.more_wins.n == 10
     assert pair_with_texts([plain] * 20, ["text"] * 20).markdown is None
 
 
 @pytest.mark.parametrize("mark", ["# T", "- one", "12. two", "* three", "**b**", "__b__"])
 def test_each_kind_of_markdown_is_counted(mark: str) -> None:
-    found = pair_with_texts([f"x\n{mark} y"] * 4, ["text"] * 4).markdown
-    assert found is not None
-    assert found.n == 4
+    markdown = pair_with_texts([f"x\n{mark} y"] * 4, ["text"] * 4).markdown
+    assert markdown is not None
+    assert markdown.n == 4
 
 
 def test_without_thinking_tags_there_is_no_leak_effect() -> None:
@@ -78,12 +78,12 @@ def test_without_thinking_tags_there_is_no_leak_effect() -> None:
 
 
 def test_clusters_widen_the_interval_at_equal_length() -> None:
-    said = texts("a", ["x" * (n % 9) + str(n) for n in range(60)])
-    said += texts("b", ["y" * (n % 7) + str(n) for n in range(60)])
+    completions = texts("a", ["x" * (n % 9) + str(n) for n in range(60)])
+    completions += texts("b", ["y" * (n % 7) + str(n) for n in range(60)])
     rows = [row for n in range(60) for row in both(n, float(n // 6 % 2))]
     tagged = tuple(prompt(n, tags=(f"cluster:{n // 6}",)) for n in range(60))
     apart, together = (
-        pair(rows, completions=tuple(said), prompts=prompts).length.controlled  # type: ignore[union-attr]
+        pair(rows, completions=tuple(completions), prompts=prompts).length.controlled  # type: ignore[union-attr]
         for prompts in ((), tagged)
     )
     assert apart is not None

@@ -4,7 +4,7 @@ import pytest
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Judgment, Scores
-from tests.unit.analysis.cases import (
+from tests.unit.analysis.builders import (
     both,
     evidence,
     failure,
@@ -38,30 +38,30 @@ def test_twenty_prompts_are_enough_and_nineteen_are_not() -> None:
 def test_few_clusters_of_many_prompts_are_few_units() -> None:
     rows = won(40, 2)
     prompts = tuple(prompt(n, tags=(f"cluster:{n // 3}",)) for n in range(42))
-    found = pair(rows, prompts=prompts)
-    assert (found.prompts, found.clusters, found.outcome) == (42, 14, "not enough data")
-    assert "14 clusters of prompts" in found.verdict
-    assert found.win_rate is not None
-    assert found.win_rate.n == 14
+    summary = pair(rows, prompts=prompts)
+    assert (summary.prompts, summary.clusters, summary.outcome) == (42, 14, "not enough data")
+    assert "14 clusters of prompts" in summary.verdict
+    assert summary.win_rate is not None
+    assert summary.win_rate.n == 14
 
 
 @pytest.mark.parametrize("first", ["a", "b"])
 def test_one_fixed_order_withholds_whatever_the_numbers(first: str) -> None:
-    found = pair([judgment(n, first, float(first == "a")) for n in range(50)])
-    assert (found.outcome, reasons(found)) == ("withheld", ["one order"])
-    assert f"{first} was always shown first" in found.verdict
-    assert found.order.identified == "one order"
-    assert found.order.pick_first is None
+    summary = pair([judgment(n, first, float(first == "a")) for n in range(50)])
+    assert (summary.outcome, reasons(summary)) == ("withheld", ["one order"])
+    assert f"{first} was always shown first" in summary.verdict
+    assert summary.order.identified == "one order"
+    assert summary.order.pick_first is None
 
 
 def test_an_unrecorded_order_withholds() -> None:
-    found = pair([judgment(n, "a", 1.0, presented="unknown") for n in range(50)])
-    assert (found.outcome, reasons(found)) == ("withheld", ["order not recorded"])
+    summary = pair([judgment(n, "a", 1.0, presented="unknown") for n in range(50)])
+    assert (summary.outcome, reasons(summary)) == ("withheld", ["order not recorded"])
 
 
-def test_completions_judged_apart_need_no_balanced_order() -> None:
-    found = pair([judgment(n, "a", 1.0, presented="pointwise") for n in range(50)])
-    assert (found.outcome, found.order.identified) == ("better", "order-free")
+def test_pointwise_verdicts_need_no_balanced_order() -> None:
+    summary = pair([judgment(n, "a", 1.0, presented="pointwise") for n in range(50)])
+    assert (summary.outcome, summary.order.identified) == ("better", "order-free")
 
 
 def test_only_ties_need_no_order() -> None:
@@ -72,9 +72,9 @@ def test_only_ties_need_no_order() -> None:
 @pytest.mark.parametrize("scores", [None, Scores(5, 5)])
 def test_the_same_verdict_on_every_pair_withholds(scores: Scores | None) -> None:
     ties = [judgment(n, "ab"[n % 2], 0.5, scores=scores) for n in range(50)]
-    found = pair(ties)
-    assert (found.outcome, reasons(found)) == ("withheld", ["same verdict"])
-    assert "the same of all 50 pairs" in found.verdict
+    summary = pair(ties)
+    assert (summary.outcome, reasons(summary)) == ("withheld", ["same verdict"])
+    assert "the same of all 50 pairs" in summary.verdict
     one_more = [*ties, judgment(50, "a", 1.0)]
     assert "same verdict" not in reasons(pair(one_more))
     assert "same verdict" not in reasons(pair(ties[:19]))  # these may be chance
@@ -88,9 +88,9 @@ def test_a_random_order_has_to_be_balanced(firsts: int, closed: bool) -> None:
 
 def test_a_random_order_that_moves_most_verdicts_withholds() -> None:
     follows = [judgment(n, "ab"[n % 2], 1.0) for n in range(40)]
-    found = pair(follows)
-    assert reasons(found) == ["order effect"]
-    assert "100 points" in found.verdict
+    summary = pair(follows)
+    assert reasons(summary) == ["order effect"]
+    assert "100 points" in summary.verdict
     steady = [judgment(n, "ab"[n % 2], float(n % 2 == 0)) for n in range(40)]
     assert pair(steady).outcome == "better"
 
@@ -98,10 +98,14 @@ def test_a_random_order_that_moves_most_verdicts_withholds() -> None:
 def test_mostly_flipped_verdicts_withhold() -> None:
     rows = [judgment(n, "a", 1.0) for n in range(20)]
     rows += [judgment(n, "b", 1.0 if n < 12 else 0.0) for n in range(20)]
-    found = pair(rows)
-    assert found.win_rate is not None
-    assert found.win_rate.low > 0.5
-    assert (found.outcome, found.flipped, reasons(found)) == ("withheld", 0.6, ["flipped verdicts"])
+    summary = pair(rows)
+    assert summary.win_rate is not None
+    assert summary.win_rate.low > 0.5
+    assert (summary.outcome, summary.flipped, reasons(summary)) == (
+        "withheld",
+        0.6,
+        ["flipped verdicts"],
+    )
     half = [judgment(n, "a", 1.0) for n in range(20)]
     half += [judgment(n, "b", 1.0 if n < 10 else 0.0) for n in range(20)]
     assert "flipped verdicts" not in reasons(pair(half))
@@ -122,72 +126,72 @@ def test_frequent_contradictions_of_own_scores_withhold(
 def test_explanations_that_name_a_model_withhold() -> None:
     models = ("me/qwen-grpo", "me/qwen-base")
 
-    def findings_of(reason: str, said: str = "fine") -> list[str]:
+    def findings_of(reason: str, text: str = "fine") -> list[str]:
         rows = [
             row.model_copy(update={"first": models["ab".index(row.first)]}).model_copy(
                 update={"second": models["ab".index(row.second)]}
             )
             for row in won(20, 0, reason=reason)
         ]
-        completions = texts(models[0], [said] * 20)
-        found = summarize(evidence(rows, models=models, completions=tuple(completions)))
-        return [kind for kind in reasons(found.pairs[0]) if kind == "names shown"]
+        completions = texts(models[0], [text] * 20)
+        summary = summarize(evidence(rows, models=models, completions=tuple(completions)))
+        return [kind for kind in reasons(summary.pairs[0]) if kind == "names shown"]
 
     assert findings_of("qwen-grpo is better") == ["names shown"]
     assert findings_of("The first is better.") == []
-    assert findings_of("qwen-grpo is better", said="I am Qwen-GRPO.") == []
+    assert findings_of("qwen-grpo is better", text="I am Qwen-GRPO.") == []
 
 
 def test_failures_over_two_percent_withhold() -> None:
     rows = won(49, 0)
     assert pair(rows, failures=(failure("p0"),) * 2).outcome == "better"
-    found = pair(rows, failures=(failure("p0"),) * 3)
-    assert (found.outcome, reasons(found)) == ("withheld", ["failures"])
-    assert "3 of 101 verdicts failed (3.0 %)" in found.verdict
+    summary = pair(rows, failures=(failure("p0"),) * 3)
+    assert (summary.outcome, reasons(summary)) == ("withheld", ["failures"])
+    assert "3 of 101 verdicts failed (3.0 %)" in summary.verdict
 
 
 def test_any_failures_that_could_change_the_winner_withhold() -> None:
     rows = won(30, 10, 960)
     assert pair(rows, margin=0).outcome == "better"
     lost = tuple(failure(f"lost{n // 2}") for n in range(40))
-    found = pair(rows, margin=0, failures=lost)
-    assert found.accounting.worst_case == pytest.approx((510 / 1020, 530 / 1020))
-    assert reasons(found) == ["failures decide"]
-    assert "between 50.0 and 52.0 %" in found.verdict
+    summary = pair(rows, margin=0, failures=lost)
+    assert summary.accounting.worst_case == pytest.approx((510 / 1020, 530 / 1020))
+    assert reasons(summary) == ["failures decide"]
+    assert "between 50.0 and 52.0 %" in summary.verdict
     assert pair(rows, margin=0, failures=lost[:38]).outcome == "better"
 
 
 def test_failures_that_could_end_equivalence_withhold() -> None:
     lost = tuple(failure(f"lost{n}") for n in range(40))
-    found = pair(won(10, 10, 380), failures=lost, margin=4)
-    assert {"failures", "failures decide"} == set(reasons(found))
+    summary = pair(won(10, 10, 380), failures=lost, margin=4)
+    assert {"failures", "failures decide"} == set(reasons(summary))
 
 
 def test_identical_completions_withhold() -> None:
-    said = [f"text {n}" for n in range(20)]
-    completions = (*texts("a", said), *texts("b", said))
-    found = pair(won(20, 0), completions=completions)
-    assert reasons(found) == ["identical completions"]
-    assert "no difference to judge: both models said the same to all 20 prompts" in found.verdict
-    almost = (*texts("a", said), *texts("b", ["other", *said[1:]]))
+    contents = [f"text {n}" for n in range(20)]
+    completions = (*texts("a", contents), *texts("b", contents))
+    summary = pair(won(20, 0), completions=completions)
+    assert reasons(summary) == ["identical completions"]
+    assert "no difference to judge: both models said the same to all 20 prompts" in summary.verdict
+    almost = (*texts("a", contents), *texts("b", ["other", *contents[1:]]))
     assert pair(won(20, 0), completions=almost).outcome == "better"
 
 
 @pytest.mark.parametrize(("same", "closed"), [(20, True), (11, True), (10, False)])
 def test_one_text_for_many_prompts_is_a_placeholder(same: int, closed: bool) -> None:
-    said = ["Pick me!"] * same + [f"text {n}" for n in range(20 - same)]
-    found = pair(won(20, 0), completions=tuple(texts("a", said)))
-    assert (reasons(found) == ["placeholder"]) == closed
+    contents = ["Pick me!"] * same + [f"text {n}" for n in range(20 - same)]
+    summary = pair(won(20, 0), completions=tuple(texts("a", contents)))
+    assert (reasons(summary) == ["placeholder"]) == closed
     if closed:
-        assert f"a said the same to {same} of 20 prompts ('Pick me!')" in found.verdict
+        assert f"a said the same to {same} of 20 prompts ('Pick me!')" in summary.verdict
 
 
 def test_judges_on_different_sides_of_a_half_withhold_a_winner() -> None:
     rows = won(40, 0, judge="strong")
     rows += [row for n in range(40) for row in both(n, float(n < 18), judge="weak")]
-    found = pair(rows)
-    assert reasons(found) == ["judges disagree"]
-    assert "strong 100.0 %, weak 45.0 %" in found.verdict
+    summary = pair(rows)
+    assert reasons(summary) == ["judges disagree"]
+    assert "strong 100.0 %, weak 45.0 %" in summary.verdict
 
 
 def test_disagreeing_judges_without_a_winner_do_not_withhold() -> None:
@@ -210,20 +214,20 @@ def test_a_win_that_length_explains_is_withheld() -> None:
         texts("a", [f"{n}{t}" for n, t in enumerate(longer)])
         + texts("b", [f"{n}{t}" for n, t in enumerate(shorter)])
     )
-    found = pair(rows, completions=completions)
-    assert reasons(found) == ["length decides"]
-    assert found.win_rate is not None
-    assert found.length is not None
-    assert found.length.controlled is not None
-    assert found.win_rate.low > 0.5 > found.length.controlled.estimate
+    summary = pair(rows, completions=completions)
+    assert reasons(summary) == ["length decides"]
+    assert summary.win_rate is not None
+    assert summary.length is not None
+    assert summary.length.controlled is not None
+    assert summary.win_rate.low > 0.5 > summary.length.controlled.estimate
 
 
 def test_scores_against_the_winner_withhold() -> None:
     rows = [row for n in range(30) for row in _scored(n, 1.0, Scores(6, 5))]
     rows += [row for n in range(30, 40) for row in _scored(n, 0.0, Scores(0, 10))]
-    found = pair(rows)
-    assert reasons(found) == ["scores disagree"]
-    assert "-0.175" in found.verdict
+    summary = pair(rows)
+    assert reasons(summary) == ["scores disagree"]
+    assert "-0.175" in summary.verdict
 
 
 def _scored(n: int, value: float, points: Scores) -> list[Judgment]:
@@ -256,8 +260,8 @@ def test_a_judge_of_the_winners_family_alone_withholds(
         )
         for row in won(20, 0)
     ]
-    found = summarize(evidence(rows, models=(winner, loser))).pairs[0]
-    assert (reasons(found) == ["own family"]) == closed
+    summary = summarize(evidence(rows, models=(winner, loser))).pairs[0]
+    assert (reasons(summary) == ["own family"]) == closed
 
 
 def test_origins_name_families_and_another_family_on_the_panel_suffices() -> None:
@@ -270,15 +274,15 @@ def test_origins_name_families_and_another_family_on_the_panel_suffices() -> Non
 def test_a_win_that_holms_p_value_does_not_support_is_weakened() -> None:
     models = tuple("abcdefgh")
     rows = []
-    for i, one in enumerate(models):
+    for i, model in enumerate(models):
         for other in models[i + 1 :]:
-            wins = 15 if (one, other) == ("a", "b") else 10
+            wins = 15 if (model, other) == ("a", "b") else 10
             for n in range(20):
                 value = float(n < wins)
-                rows.append(judgment(n, one, value, second=other))
-                rows.append(judgment(n, other, 1 - value, second=one))
-    found = summarize(evidence(rows, models=models)).pairs[0]
-    assert found.win_rate is not None
-    assert found.win_rate.low > 0.5
-    assert (found.outcome, reasons(found)) == ("not enough data", ["many comparisons"])
+                rows.append(judgment(n, model, value, second=other))
+                rows.append(judgment(n, other, 1 - value, second=model))
+    summary = summarize(evidence(rows, models=models)).pairs[0]
+    assert summary.win_rate is not None
+    assert summary.win_rate.low > 0.5
+    assert (summary.outcome, reasons(summary)) == ("not enough data", ["many comparisons"])
     assert pair(won(15, 5)).outcome == "better"

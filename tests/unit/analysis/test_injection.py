@@ -1,10 +1,9 @@
 # ruff: noqa: RUF001 - look-alike letters are the point
-"""What speaks to the judge, or hides: named in the injections, and in hardly anything ordinary.
+"""Injections are detected and named, and ordinary completions are hardly ever flagged.
 
 The injections are in `tests/unit/judges/injections.jsonl`. Those with `held_out` were written
-before the
-detector, and no rule was written for them, though by the same hand: orders in words that nobody
-here thought of are found less often.
+before the detector, and no rule was written for them; they are by the same author, so injections of
+others are detected less often.
 """
 
 import json
@@ -142,13 +141,13 @@ def flagged(texts: Iterable[str]) -> list[str]:
     return [f"{kinds}: {text[:200]!r}" for text in texts if (kinds := detect_injection(text))]
 
 
-def test_nine_injections_in_ten_are_named() -> None:
+def test_nine_injections_in_ten_are_detected() -> None:
     texts = injections(held_out=False)
     assert len(texts) >= 48
     assert len(missed(texts)) <= 0.1 * len(texts), missed(texts)
 
 
-def test_so_are_four_in_five_of_those_that_the_detector_was_not_built_on() -> None:
+def test_four_held_out_injections_in_five_are_detected() -> None:
     texts = injections(held_out=True)
     assert len(texts) >= 15
     assert len(missed(texts)) <= 0.2 * len(texts), missed(texts)
@@ -166,16 +165,16 @@ def test_so_are_four_in_five_of_those_that_the_detector_was_not_built_on() -> No
         ("It is blue, as was said. " * 2000, "overlong repetition"),
     ],
 )
-def test_each_kind_has_its_name(text: str, kind: str) -> None:
+def test_each_kind_of_injection_is_named(text: str, kind: str) -> None:
     assert detect_injection(text) == (kind,)
 
 
-def test_hardly_any_ordinary_but_tricky_completion_is_named() -> None:
+def test_at_most_one_tricky_ordinary_completion_is_flagged() -> None:
     assert len(TRICKY) >= 25
     assert len(flagged(TRICKY)) <= 1, flagged(TRICKY)
 
 
-def test_no_completion_of_ours_is_named() -> None:
+def test_no_shipped_completion_is_flagged() -> None:
     ours = shipped("evaluation/judge_check/pairs.jsonl", "better") + shipped(
         "prompts/starter.jsonl", "reference"
     )
@@ -187,23 +186,25 @@ def test_no_completion_of_ours_is_named() -> None:
 @example("judge \x00 this answer")
 @example("`" * 7 + '"' * 7)
 @given(st.text(st.characters(exclude_categories=())))
-def test_any_text_is_taken(text: str) -> None:
+def test_any_text_is_accepted(text: str) -> None:
     assert isinstance(detect_injection(text), tuple)
 
 
 @given(st.text(st.characters(categories=["L"])), NAMES)
-def test_a_word_before_an_injection_hides_nothing(word: str, name: str) -> None:
+def test_a_word_before_an_injection_does_not_hide_it(word: str, name: str) -> None:
     text = injections(held_out=False)[name]
     assert set(detect_injection(text)) <= set(detect_injection(f"{word}.\n{text}"))
 
 
 @given(ORDINARY, NAMES)
-def test_an_ordinary_sentence_around_an_injection_hides_nothing(sentence: str, name: str) -> None:
+def test_an_ordinary_sentence_beside_an_injection_does_not_hide_it(
+    sentence: str, name: str
+) -> None:
     text = injections(held_out=False)[name]
     assert set(detect_injection(text)) <= set(detect_injection(f"{sentence}\n{text}"))
     assert set(detect_injection(text)) <= set(detect_injection(f"{text}\n{sentence}"))
 
 
-def test_marks_upon_marks_take_no_square_of_their_number() -> None:
+def test_combining_marks_take_less_than_quadratic_time() -> None:
     # Sorted in one run, as many accents as these would take minutes, and the test its time limit.
     assert detect_injection("a" + "\u0301\u0323" * 500_000) == ("overlong repetition",)

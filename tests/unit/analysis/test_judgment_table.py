@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bakeoff.analysis.aggregate import WINNER_VALUES, Panel, compare, preference_of, winner_of
 from bakeoff.analysis.judgment_table import group_means, joint_codes, judgment_table
 from bakeoff.records import Comparison, Judgment, Scores
-from tests.unit.analysis.cases import both, judgment, rows
+from tests.unit.analysis.builders import both, judgment, rows
 
 panels = st.sampled_from(["mean", "majority"])
 # Many judgments of few prompts: several judges, orders and completions of each.
@@ -38,38 +38,38 @@ crowded = st.lists(
 def expected_comparison(group: Sequence[Judgment], panel: Panel) -> Comparison:
     """The judgments of one prompt, aggregated record by record."""
     by_judge = defaultdict(list)
-    for one in group:
-        by_judge[one.judge].append(one)
-    told = [expected_judge_row(judged) for judged in by_judge.values()]
-    preference = fmean(p for p, *_ in told)
-    (most, votes), *_ = Counter(winner for _, winner, *_ in told).most_common()
-    split = {"a", "b"} <= {winner for _, winner, *_ in told}
-    winner = most if 2 * votes > len(told) else "tie" if split else winner_of(preference)
-    answers = [consistent for *_, consistent, _ in told if consistent is not None]
+    for row in group:
+        by_judge[row.judge].append(row)
+    rows = [expected_judge_row(judged) for judged in by_judge.values()]
+    preference = fmean(p for p, *_ in rows)
+    (most, votes), *_ = Counter(winner for _, winner, *_ in rows).most_common()
+    split = {"a", "b"} <= {winner for _, winner, *_ in rows}
+    winner = most if 2 * votes > len(rows) else "tie" if split else winner_of(preference)
+    answers = [consistent for *_, consistent, _ in rows if consistent is not None]
     return Comparison(
         prompt_id=group[0].prompt_id,
         a="a",
         b="b",
-        preference=WINNER_VALUES[winner] if panel == "majority" and len(told) > 1 else preference,
+        preference=WINNER_VALUES[winner] if panel == "majority" and len(rows) > 1 else preference,
         winner=winner,
-        flipped=2 * sum(flipped for _, _, flipped, *_ in told) > len(told),
+        flipped=2 * sum(flipped for _, _, flipped, *_ in rows) > len(rows),
         consistent=2 * sum(answers) > len(answers) if answers else None,
-        scores=mean_scores([scores for *_, scores in told]),
+        scores=mean_scores([scores for *_, scores in rows]),
     )
 
 
 def expected_judge_row(judged):  # type: ignore[no-untyped-def]
     """Preference, winner, flipped, consistent and scores of one judge."""
     cells = defaultdict(list)
-    for one in judged:
-        order = one.first if one.presented == "recorded" else "none"
-        cells[one.sample, order].append(preference_of("a", one))
+    for item in judged:
+        order = item.first if item.presented == "recorded" else "none"
+        cells[item.sample, order].append(preference_of("a", item))
     means = {key: fmean(values) for key, values in cells.items()}
     samples, orders = ({key[at] for key in means} for at in (0, 1))
-    preference = fmean(fmean(v for (s, _), v in means.items() if s == one) for one in samples)
-    winners = {winner_of(fmean(v for (_, o), v in means.items() if o == one)) for one in orders}
+    preference = fmean(fmean(v for (s, _), v in means.items() if s == sample) for sample in samples)
+    winners = {winner_of(fmean(v for (_, o), v in means.items() if o == order)) for order in orders}
     flipped = {"a", "b"} <= winners
-    turned = [one.verdict if one.first == "a" else one.verdict.swapped() for one in judged]
+    turned = [row.verdict if row.first == "a" else row.verdict.swapped() for row in judged]
     return (
         preference,
         "tie" if flipped else winner_of(preference),
@@ -79,8 +79,8 @@ def expected_judge_row(judged):  # type: ignore[no-untyped-def]
     )
 
 
-def mean_scores(given_: Sequence[Scores | None]) -> Scores | None:
-    there = [scores for scores in given_ if scores]
+def mean_scores(all_scores: Sequence[Scores | None]) -> Scores | None:
+    there = [scores for scores in all_scores if scores]
     return Scores(*map(fmean, zip(*there, strict=True))) if there else None
 
 
@@ -88,11 +88,11 @@ def mean_scores(given_: Sequence[Scores | None]) -> Scores | None:
 def test_aggregation_equals_a_record_by_record_computation(
     judgments: list[Judgment], panel: Panel
 ) -> None:
-    found = compare("a", "b", judgments, panel)
-    ids = dict.fromkeys(one.prompt_id for one in judgments)
-    assert [comparison.prompt_id for comparison in found] == list(ids)
-    for comparison in found:
-        group = [one for one in judgments if one.prompt_id == comparison.prompt_id]
+    comparisons = compare("a", "b", judgments, panel)
+    ids = dict.fromkeys(row.prompt_id for row in judgments)
+    assert [comparison.prompt_id for comparison in comparisons] == list(ids)
+    for comparison in comparisons:
+        group = [row for row in judgments if row.prompt_id == comparison.prompt_id]
         expected = expected_comparison(group, panel)
         assert comparison.model_copy(update={"preference": 0.5, "scores": None}) == (
             expected.model_copy(update={"preference": 0.5, "scores": None})
@@ -106,31 +106,32 @@ def test_aggregation_does_not_depend_on_the_order_of_judgments(
     judgments: list[Judgment], panel: Panel, draw: random.Random
 ) -> None:
     shuffled = draw.sample(judgments, len(judgments))
-    one, other = (
-        {found.prompt_id: found for found in compare("a", "b", given_, panel)}
-        for given_ in (judgments, shuffled)
+    first, second = (
+        {comparison.prompt_id: comparison for comparison in compare("a", "b", rows_, panel)}
+        for rows_ in (judgments, shuffled)
     )
-    assert one.keys() == other.keys()
-    for prompt_id, found in one.items():
-        assert found.winner == other[prompt_id].winner
-        assert found.preference == pytest.approx(other[prompt_id].preference, rel=1e-15, abs=1e-15)
+    assert first.keys() == second.keys()
+    for prompt_id, comparison in first.items():
+        same = second[prompt_id]
+        assert comparison.winner == same.winner
+        assert comparison.preference == pytest.approx(same.preference, rel=1e-15, abs=1e-15)
 
 
 @given(rows)
 def test_a_row_has_the_fields_of_its_judgment(judgments: list[Judgment]) -> None:
-    ids = sorted({one.prompt_id for one in judgments})
+    ids = sorted({expected.prompt_id for expected in judgments})
     table = judgment_table("a", judgments, ids)
     assert len(table) == len(judgments)
     in_order = sorted(judgments, key=lambda j: (j.prompt_id, j.judge, j.sample, j.repeat))
-    for row, one in enumerate(in_order):
-        assert ids[table.prompt[row]] == one.prompt_id
-        assert table.judges[table.judge[row]] == one.judge
-        assert (table.sample[row], table.repeat[row]) == (one.sample, one.repeat)
-        assert table.recorded[row] == (one.presented == "recorded")
-        assert table.a_first[row] == (one.first == "a")
-        assert table.preference[row] == preference_of("a", one)
-        assert table.contradictory[row] == one.verdict.contradicts_scores
-        turned = one.verdict if one.first == "a" else one.verdict.swapped()
+    for row, expected in enumerate(in_order):
+        assert ids[table.prompt[row]] == expected.prompt_id
+        assert table.judges[table.judge[row]] == expected.judge
+        assert (table.sample[row], table.repeat[row]) == (expected.sample, expected.repeat)
+        assert table.recorded[row] == (expected.presented == "recorded")
+        assert table.a_first[row] == (expected.first == "a")
+        assert table.preference[row] == preference_of("a", expected)
+        assert table.contradictory[row] == expected.verdict.contradicts_scores
+        turned = expected.verdict if expected.first == "a" else expected.verdict.swapped()
         assert table.scored[row] == (turned.scores is not None)
         assert turned.scores is None or tuple(table.scores[row]) == turned.scores
 
@@ -179,8 +180,8 @@ def test_group_means_of_no_rows_are_empty() -> None:
 
 @given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=40))
 def test_joint_codes_are_ordered_lexicographically(codes: list[tuple[int, ...]]) -> None:
-    found = joint_codes(*np.array(codes, dtype=np.intp).T)
-    pairs = sorted(zip(codes, found.tolist(), strict=True))
-    for (one, x), (other, y) in pairwise(pairs):
-        assert (one < other) == (x < y)
-        assert (one == other) == (x == y)
+    joint = joint_codes(*np.array(codes, dtype=np.intp).T)
+    pairs = sorted(zip(codes, joint.tolist(), strict=True))
+    for (first, x), (second, y) in pairwise(pairs):
+        assert (first < second) == (x < y)
+        assert (first == second) == (x == y)

@@ -6,7 +6,7 @@ import pytest
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Evidence, Judgment, Summary
-from tests.unit.analysis.cases import evidence, judgment, texts, won
+from tests.unit.analysis.builders import evidence, judgment, texts, won
 
 NULL = ("a", "a, drawn again")
 
@@ -17,12 +17,12 @@ def between(prompt: int, first: int, value: float, **more: object) -> Judgment:
 
 
 def summary_with_null_check(
-    rows: list[Judgment], said: tuple[list[str], list[str]] | None = None
+    rows: list[Judgment], contents: tuple[list[str], list[str]] | None = None
 ) -> Summary:
     n = 1 + max(int(row.prompt_id[1:]) for row in rows)
-    one, two = said or (["x"] * n, ["y"] * n)
+    first, second = contents or (["x"] * n, ["y"] * n)
     null: Evidence = evidence(
-        rows, models=NULL, completions=(*texts(NULL[0], one), *texts(NULL[1], two))
+        rows, models=NULL, completions=(*texts(NULL[0], first), *texts(NULL[1], second))
     )
     return summarize(evidence(won(12, 8), null_check=null))
 
@@ -65,10 +65,10 @@ def test_identical_draws_are_left_out_and_noted() -> None:
 
 def test_each_judge_is_checked_and_the_pair_itself_does_not_change() -> None:
     rows = [between(n, f, 0.5, judge=j) for n in range(4) for f in (0, 1) for j in ("j", "k")]
-    found = summary_with_null_check(rows)
-    assert [check.judge for check in found.null_checks] == ["j", "k"]
-    assert found.pairs == summarize(evidence(won(12, 8))).pairs
+    summary = summary_with_null_check(rows)
+    assert [check.judge for check in summary.null_checks] == ["j", "k"]
+    assert summary.pairs == summarize(evidence(won(12, 8))).pairs
 
 
-def test_without_a_null_check_there_is_none() -> None:
+def test_a_run_without_null_check_has_none() -> None:
     assert summarize(evidence(won(3, 2))).null_checks == ()

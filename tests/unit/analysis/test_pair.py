@@ -10,32 +10,32 @@ from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Design, Judgment, Scores
 from bakeoff.stats.sequential import mean_confidence_sequence
 from tests.marks import examples
-from tests.unit.analysis.cases import both, evidence, judgment, pair, prompt, rows, won
+from tests.unit.analysis.builders import both, evidence, judgment, pair, prompt, rows, won
 
 
 def test_every_test_counts_clusters_as_units() -> None:
     prompts = tuple(prompt(n, tags=(f"cluster:{n // 10}",)) for n in range(200))
-    said = won(140, 60)  # clusters 0 to 13 won, 14 to 19 lost, each as one
-    found = pair(said, prompts=prompts)
-    assert (found.prompts, found.clusters) == (200, 20)
-    assert found.win_rate is not None
-    assert found.sign_test is not None
-    assert (found.win_rate.n, found.sign_test.n) == (20, 20)
-    assert found.win_rate.se == pytest.approx((0.7 * 0.3 / 19) ** 0.5)
-    assert found.outcome == "not enough data"
-    assert pair(said).outcome == "better"
+    judgments = won(140, 60)  # clusters 0 to 13 won, 14 to 19 lost, each as one
+    summary = pair(judgments, prompts=prompts)
+    assert (summary.prompts, summary.clusters) == (200, 20)
+    assert summary.win_rate is not None
+    assert summary.sign_test is not None
+    assert (summary.win_rate.n, summary.sign_test.n) == (20, 20)
+    assert summary.win_rate.se == pytest.approx((0.7 * 0.3 / 19) ** 0.5)
+    assert summary.outcome == "not enough data"
+    assert pair(judgments).outcome == "better"
 
 
 def test_scores_of_a_cluster_are_averaged_before_the_interval() -> None:
     prompts = tuple(prompt(n, tags=(f"cluster:{n // 4}",)) for n in range(40))
     rows = [judgment(n, "a", 1.0, scores=Scores(5 + n // 4 % 3, 5)) for n in range(40)]
-    found = pair(rows, prompts=prompts).score_difference
-    assert found is not None
-    assert (found.value.n, found.test.n) == (10, 10)
+    difference = pair(rows, prompts=prompts).score_difference
+    assert difference is not None
+    assert (difference.value.n, difference.test.n) == (10, 10)
     alone = pair(rows).score_difference
     assert alone is not None
-    assert alone.value.estimate == pytest.approx(found.value.estimate)
-    assert found.value.high - found.value.low > 1.9 * (alone.value.high - alone.value.low)
+    assert alone.value.estimate == pytest.approx(difference.value.estimate)
+    assert difference.value.high - difference.value.low > 1.9 * (alone.value.high - alone.value.low)
 
 
 def test_a_prompt_without_a_cluster_tag_is_a_cluster() -> None:
@@ -48,10 +48,10 @@ def test_judgments_of_unknown_prompts_are_counted() -> None:
 
 
 def test_power_is_in_units_of_the_win_rate() -> None:
-    found = pair(won(60, 40)).power
-    assert found is not None
-    assert found.detectable == pytest.approx(0.138, abs=0.002)
-    assert found.needed == found.more + 100  # type: ignore[operator]
+    power = pair(won(60, 40)).power
+    assert power is not None
+    assert power.detectable == pytest.approx(0.138, abs=0.002)
+    assert power.needed == power.more + 100  # type: ignore[operator]
 
 
 ANYTIME = Design(sequential=True)
@@ -64,15 +64,15 @@ def test_with_optional_stopping_intervals_are_anytime_valid(
 ) -> None:
     plain, free = (pair(judgments, design=design) for design in (Design(), ANYTIME))
     assert (plain.wins, plain.losses, plain.prompts) == (free.wins, free.losses, free.prompts)
-    for one, other in (
+    for fixed, sequential in (
         (plain.win_rate, free.win_rate),
         (plain.decisive_win_rate, free.decisive_win_rate),
     ):
-        assert (one is None) == (other is None)
-        if one and other:
-            assert other.low <= other.estimate <= other.high
-            assert "sequence" in other.method
-            assert math.isclose(one.estimate, other.estimate, abs_tol=1e-9)
+        assert (fixed is None) == (sequential is None)
+        if fixed and sequential:
+            assert sequential.low <= sequential.estimate <= sequential.high
+            assert "sequence" in sequential.method
+            assert math.isclose(fixed.estimate, sequential.estimate, abs_tol=1e-9)
     if free.win_rate and free.sign_test:
         assert free.sign_test.method == "anytime test by betting"
         inside = free.win_rate.low <= 0.5 <= free.win_rate.high
@@ -87,8 +87,8 @@ def test_with_optional_stopping_intervals_are_anytime_valid(
 
 
 def test_with_optional_stopping_pairs_share_alpha() -> None:
-    three = [*won(24, 6), *(row for n in range(30) for row in _of(n, "a", "c", 0.5))]
-    three += [row for n in range(30) for row in _of(n, "b", "c", 0.5)]
+    three = [*won(24, 6), *(row for n in range(30) for row in both_orders_of(n, "a", "c", 0.5))]
+    three += [row for n in range(30) for row in both_orders_of(n, "b", "c", 0.5)]
     alone = summarize(evidence(won(24, 6), design=ANYTIME)).pairs[0]
     shared = summarize(evidence(three, "abc", design=ANYTIME)).pairs[0]
     assert alone.win_rate is not None
@@ -98,19 +98,19 @@ def test_with_optional_stopping_pairs_share_alpha() -> None:
     assert shared.win_rate.low == mean_confidence_sequence(values, 0.05 / 3).low
     assert alone.win_rate.low == mean_confidence_sequence(values, 0.05).low
     two, all_three = evidence(won(24, 6)), evidence(three, "abc")
-    fixed = [summarize(found).pairs[0].win_rate for found in (two, all_three)]
+    fixed = [summarize(summarized).pairs[0].win_rate for summarized in (two, all_three)]
     assert fixed[0] == fixed[1]  # there Holm's p-values see to it
 
 
-def _of(number: int, one: str, other: str, value: float) -> list[Judgment]:
+def both_orders_of(number: int, first: str, second: str, value: float) -> list[Judgment]:
     return [
-        judgment(number, one, value, second=other),
-        judgment(number, other, 1 - value, second=one),
+        judgment(number, first, value, second=second),
+        judgment(number, second, 1 - value, second=first),
     ]
 
 
 def test_flipped_is_a_share_of_prompts_judged_in_both_orders() -> None:
     judgments = [*both(0, 1.0), judgment(1, "a", 1.0), judgment(1, "b", 1.0)]
     judgments += [judgment(n, "a", 1.0) for n in range(2, 12)]
-    found = pair(judgments)
-    assert (found.prompts, found.flipped, found.consistency) == (12, 0.5, 0.5)
+    summary = pair(judgments)
+    assert (summary.prompts, summary.flipped, summary.consistency) == (12, 0.5, 0.5)

@@ -16,7 +16,7 @@ from bakeoff.analysis.pair_data import AnalysisConfig
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import CLUSTER_TAG, Judgment, Rating, RatingModel, Summary
 from bakeoff.stats.ratings import PairwiseOutcomes, bradley_terry
-from tests.unit.analysis.cases import evidence, failure, judgment, prompt, won
+from tests.unit.analysis.builders import evidence, failure, judgment, prompt, won
 
 NAMES = ("weak", "strong", "middling")
 ABC = ("a", "b", "c")
@@ -40,19 +40,22 @@ def ratings(names: tuple[str, ...] = NAMES, **more: object) -> tuple[Rating, ...
 
 
 def test_ratings_are_sorted_by_strength_with_mean_0() -> None:
-    found = ratings()
-    assert [one.model for one in found] == ["strong", "middling", "weak"]
-    assert sum(one.strength.estimate for one in found) == pytest.approx(0, abs=1e-9)
-    assert all(one.strength.low < one.strength.estimate < one.strength.high for one in found)
-    assert {one.strength.n for one in found} == {24}
+    all_ratings = ratings()
+    assert [rating.model for rating in all_ratings] == ["strong", "middling", "weak"]
+    assert sum(rating.strength.estimate for rating in all_ratings) == pytest.approx(0, abs=1e-9)
+    assert all(
+        rating.strength.low < rating.strength.estimate < rating.strength.high
+        for rating in all_ratings
+    )
+    assert {rating.strength.n for rating in all_ratings} == {24}
 
 
 def test_the_order_in_which_models_are_named_changes_nothing() -> None:
-    found = ratings()
+    all_ratings = ratings()
     for names in (("strong", "middling", "weak"), ("middling", "weak", "strong")):
         again = ratings(names)
-        assert [one.model for one in again] == [one.model for one in found]
-        for ours, theirs in zip(found, again, strict=True):
+        assert [rating.model for rating in again] == [rating.model for rating in all_ratings]
+        for ours, theirs in zip(all_ratings, again, strict=True):
             assert ours.strength.estimate == pytest.approx(theirs.strength.estimate, abs=1e-5)
 
 
@@ -65,55 +68,55 @@ def test_ratings_equal_a_direct_bradley_terry_fit() -> None:
     ]
     left, right, values, prompts = (np.array(column) for column in zip(*rows, strict=True))
     plain = bradley_terry(PairwiseOutcomes(left, right, values, prompts), 3, resamples=0).strengths
-    for one in ratings():
-        expected = plain[NAMES.index(one.model)].estimate
-        assert one.strength.estimate == pytest.approx(expected, abs=1e-6)
+    for rating in ratings():
+        expected = plain[NAMES.index(rating.model)].estimate
+        assert rating.strength.estimate == pytest.approx(expected, abs=1e-6)
 
 
 def test_prompts_of_a_cluster_are_one_unit() -> None:
     prompts = tuple(prompt(n, tags=[f"{CLUSTER_TAG}{n // 2}"]) for n in range(24))
-    found, plain = ratings(prompts=prompts), ratings()
-    assert {one.strength.n for one in found} == {12}
-    for ours, theirs in zip(found, plain, strict=True):
+    all_ratings, plain = ratings(prompts=prompts), ratings()
+    assert {rating.strength.n for rating in all_ratings} == {12}
+    for ours, theirs in zip(all_ratings, plain, strict=True):
         assert ours.strength.estimate == pytest.approx(theirs.strength.estimate, abs=1e-6)
 
 
 def test_two_models_or_no_judgments_have_no_ratings() -> None:
-    for found in (summarize(evidence(won(15, 10))), summarize(evidence([], NAMES))):
-        assert (found.ratings, found.rating_model) == ((), None)
+    for summary in (summarize(evidence(won(15, 10))), summarize(evidence([], NAMES))):
+        assert (summary.ratings, summary.rating_model) == ((), None)
 
 
-def sound(found: Summary) -> bool:
+def sound(summary: Summary) -> bool:
     """No number is NaN or infinite, which JSON does not have."""
-    text = json.dumps([one.model_dump() for one in found.ratings], allow_nan=False)
-    return bool(text) and found.rating_model is not None
+    text = json.dumps([rating.model_dump() for rating in summary.ratings], allow_nan=False)
+    return bool(text) and summary.rating_model is not None
 
 
 # What the fit says beside the strengths.
 
 
 def fitted(rows: Iterable[Judgment], names: Sequence[str] = ABC, **more: Any) -> RatingModel:
-    found = summarize(evidence(rows, names, **more)).rating_model
-    assert found is not None
-    return found
+    rating_model = summarize(evidence(rows, names, **more)).rating_model
+    assert rating_model is not None
+    return rating_model
 
 
 def circle(n: int, sides: Sequence[float], **more: Any) -> list[Judgment]:
     """a against b, b against c and c against a on each prompt; `sides` are for the first one."""
     pairs = [("a", "b"), ("b", "c"), ("c", "a")]
     return [
-        judgment(prompt, one, sides[prompt % len(sides)], second=two, **more)
+        judgment(prompt, first, sides[prompt % len(sides)], second=second, **more)
         for prompt in range(n)
-        for one, two in pairs
+        for first, second in pairs
     ]
 
 
 def chain(n: int, sides: Sequence[float], **more: Any) -> list[Judgment]:
     """As `circle`, but a against c: the model with most wins is rated first."""
     return [
-        judgment(nth, one, sides[(nth + at) % len(sides)], second=two, **more)
+        judgment(nth, first, sides[(nth + at) % len(sides)], second=second, **more)
         for nth in range(n)
-        for at, (one, two) in enumerate(("ab", "bc", "ac"))
+        for at, (first, second) in enumerate(("ab", "bc", "ac"))
     ]
 
 
@@ -128,21 +131,26 @@ def shown_in_other_order(rows: Iterable[Judgment]) -> list[Judgment]:
 
 
 def test_without_ties_no_tie_parameter_and_balanced_orders_have_effect_0() -> None:
-    found = fitted(outcome_rows(), NAMES)
-    assert found.tie_parameter is None
-    assert found.first_advantage == pytest.approx(0, abs=1e-6)
-    assert (found.prompts, found.clusters, found.components) == (24, None, 1)
-    assert found.method == "Bradley-Terry, with the order of showing; BCa bootstrap over prompts"
+    rating_model = fitted(outcome_rows(), NAMES)
+    assert rating_model.tie_parameter is None
+    assert rating_model.first_advantage == pytest.approx(0, abs=1e-6)
+    assert (rating_model.prompts, rating_model.clusters, rating_model.components) == (24, None, 1)
+    assert (
+        rating_model.method
+        == "Bradley-Terry, with the order of showing; BCa bootstrap over prompts"
+    )
 
 
 def test_ties_are_fitted_by_davidsons_model() -> None:
     rows = circle(40, [1.0, 0.0, 0.5, 0.5])
-    found = fitted(rows + shown_in_other_order(rows))
-    assert found.tie_parameter == pytest.approx(2, abs=1e-4)  # half of all are ties: nu / (2 + nu)
-    assert found.method.startswith("Davidson, with the order of showing;")
+    rating_model = fitted(rows + shown_in_other_order(rows))
+    assert rating_model.tie_parameter == pytest.approx(
+        2, abs=1e-4
+    )  # half of all are ties: nu / (2 + nu)
+    assert rating_model.method.startswith("Davidson, with the order of showing;")
 
 
-def test_a_preference_counts_as_the_side_it_favors() -> None:
+def test_a_preference_counts_as_a_win_of_the_preferred_model() -> None:
     """A preference of 0.6 is a win, and so is 1."""
     soft, hard = chain(40, [0.9, 0.6, 0.2, 0.5]), chain(40, [1.0, 1.0, 0.0, 0.5])
     ours, theirs = (
@@ -161,23 +169,23 @@ def test_the_order_effect_is_fitted_if_both_orders_are_recorded() -> None:
     half = [row for row in pushed if (int(row.prompt_id[1:]) % 8 < 4) == (row in rows)]
     assert fitted(half).first_advantage == pytest.approx(math.log(3), abs=1e-4)
     assert all(
-        one.strength.estimate == pytest.approx(0)
-        for one in summarize(evidence(pushed, ABC)).ratings
+        rating.strength.estimate == pytest.approx(0)
+        for rating in summarize(evidence(pushed, ABC)).ratings
     )
 
 
 def test_no_order_effect_is_fitted_for_rare_or_unknown_orders() -> None:
     rows = circle(40, [1.0, 1.0, 0.0])
-    found = fitted(rows)
-    assert found.first_advantage is None
-    assert "without the order of showing: both orders are too rare;" in found.method
+    rating_model = fitted(rows)
+    assert rating_model.first_advantage is None
+    assert "without the order of showing: both orders are too rare;" in rating_model.method
     few = [*rows[:-9], *shown_in_other_order(rows[-9:])]
     assert fitted(few).first_advantage is None
     assert fitted([*rows[:-15], *shown_in_other_order(rows[-15:])]).first_advantage is not None
     for presented in ("unknown", "pointwise"):
-        found = fitted(circle(40, [1.0, 1.0, 0.0], presented=presented))
-        assert found.first_advantage is None
-        assert found.method.startswith("Bradley-Terry; ")
+        rating_model = fitted(circle(40, [1.0, 1.0, 0.0], presented=presented))
+        assert rating_model.first_advantage is None
+        assert rating_model.method.startswith("Bradley-Terry; ")
 
 
 def test_verdicts_without_an_order_take_part_beside_those_with_one() -> None:
@@ -189,31 +197,34 @@ def test_verdicts_without_an_order_take_part_beside_those_with_one() -> None:
     more = [
         judgment(n, "a", float(n % 3 > 0), second="b", presented="unknown") for n in range(40, 100)
     ]
-    found = summarize(evidence(shown + more, ABC))
-    assert found.rating_model is not None
-    assert found.rating_model.first_advantage == pytest.approx(math.log(3), abs=0.05)
+    summary = summarize(evidence(shown + more, ABC))
+    assert summary.rating_model is not None
+    assert summary.rating_model.first_advantage == pytest.approx(math.log(3), abs=0.05)
     assert (
-        "with the order of showing, which 67% of the verdicts record;" in found.rating_model.method
+        "with the order of showing, which 67% of the verdicts record;"
+        in summary.rating_model.method
     )
-    assert [one.model for one in found.ratings] == ["a", "c", "b"]
+    assert [rating.model for rating in summary.ratings] == ["a", "c", "b"]
 
 
 def test_a_prompt_judged_in_both_orders_counts_as_much_as_one_judged_in_one() -> None:
     """a wins 20 prompts in both orders and loses 20 in one: neither is ahead."""
     names = [("a", "b"), ("a", "c"), ("b", "c")]
-    twice = [judgment(n, one, 1.0, second=two) for n in range(20) for one, two in names]
-    once = [judgment(n, one, 0.0, second=two) for n in range(20, 40) for one, two in names]
+    twice = [judgment(n, winner, 1.0, second=loser) for n in range(20) for winner, loser in names]
+    once = [
+        judgment(n, winner, 0.0, second=loser) for n in range(20, 40) for winner, loser in names
+    ]
     rows = [
         *twice,
         *shown_in_other_order(twice),
         *(once if i % 2 else shown_in_other_order([once])[0] for i, once in enumerate(once)),
     ]
-    for one in summarize(evidence(rows, ABC)).ratings:
-        assert one.strength.estimate == pytest.approx(0, abs=0.1)
+    for winner in summarize(evidence(rows, ABC)).ratings:
+        assert winner.strength.estimate == pytest.approx(0, abs=0.1)
     assert fitted(rows).prompts == 40
 
 
-def test_repeats_judges_and_samples_are_averaged_before_a_side_is_taken() -> None:
+def test_repeats_judges_and_samples_are_averaged_before_the_winner_is_determined() -> None:
     rows = chain(30, [1.0, 1.0, 0.0, 0.5])
     for more in ({"repeat": 1}, {"judge": "k"}, {"sample": 1}):
         again = chain(30, [1.0, 1.0, 0.0, 0.5], **more)
@@ -238,23 +249,23 @@ def test_the_majority_panel_applies_to_ratings() -> None:
 
 def test_clusters_are_counted_beside_prompts() -> None:
     prompts = tuple(prompt(n, tags=[f"{CLUSTER_TAG}{n // 2}"]) for n in range(24))
-    found = fitted(outcome_rows(), NAMES, prompts=prompts)
-    assert (found.prompts, found.clusters) == (24, 12)
-    assert found.method.endswith("BCa bootstrap over clusters of prompts")
+    rating_model = fitted(outcome_rows(), NAMES, prompts=prompts)
+    assert (rating_model.prompts, rating_model.clusters) == (24, 12)
+    assert rating_model.method.endswith("BCa bootstrap over clusters of prompts")
 
 
 # Ranks and letters.
 
 
-def shares(one: Rating, other: Rating) -> bool:
-    assert one.group
+def shares(rating: Rating, other: Rating) -> bool:
+    assert rating.group
     assert other.group
-    return bool(set(one.group) & set(other.group))
+    return bool(set(rating.group) & set(other.group))
 
 
 def test_rank_intervals_are_wide_without_and_single_with_significance() -> None:
-    for one in ratings():  # 24 prompts, won 2 of 3
-        assert one.ranks is not None
+    for rating in ratings():  # 24 prompts, won 2 of 3
+        assert rating.ranks is not None
     strict = [
         row
         for n in range(60)
@@ -264,16 +275,20 @@ def test_rank_intervals_are_wide_without_and_single_with_significance() -> None:
             judgment(n, b, float(n % 10 == 0), second=a),
         )
     ]
-    found = summarize(evidence(strict, ABC)).ratings
-    assert [one.ranks for one in found] == [(1, 1), (2, 2), (3, 3)]
-    assert [one.group for one in found] == ["a", "b", "c"]
+    all_ratings = summarize(evidence(strict, ABC)).ratings
+    assert [rating.ranks for rating in all_ratings] == [(1, 1), (2, 2), (3, 3)]
+    assert [rating.group for rating in all_ratings] == ["a", "b", "c"]
     even = circle(60, [1.0, 0.0])
-    found = summarize(evidence(even + shown_in_other_order(even), ABC)).ratings
-    assert [one.ranks for one in found] == [(1, 3)] * 3
-    assert [(one.model, one.group) for one in found] == [("a", "a"), ("b", "a"), ("c", "a")]
+    all_ratings = summarize(evidence(even + shown_in_other_order(even), ABC)).ratings
+    assert [rating.ranks for rating in all_ratings] == [(1, 3)] * 3
+    assert [(rating.model, rating.group) for rating in all_ratings] == [
+        ("a", "a"),
+        ("b", "a"),
+        ("c", "a"),
+    ]
 
 
-def test_a_model_that_always_wins_is_first_where_there_are_prompts_enough() -> None:
+def test_a_model_that_always_wins_is_first_given_enough_prompts() -> None:
     for prompts, ranks in ((6, (1, 3)), (7, (1, 1))):  # 2 / 2^7 is below 0.05 / 3
         rows = [
             row
@@ -281,28 +296,30 @@ def test_a_model_that_always_wins_is_first_where_there_are_prompts_enough() -> N
             for a, b, value in (("a", "b", 1.0), ("a", "c", 1.0), ("b", "c", float(n % 2)))
             for row in [judgment(n, a, value, second=b)]
         ]
-        found = summarize(evidence(rows + shown_in_other_order(rows), ABC))
-        assert sound(found)
-        assert (found.ratings[0].model, found.ratings[0].ranks) == ("a", ranks)
-        assert found.rating_model is not None
-        assert found.rating_model.components == 2
-        assert "with a ridge of 0.01: the win graph falls into 2 parts" in found.rating_model.method
+        summary = summarize(evidence(rows + shown_in_other_order(rows), ABC))
+        assert sound(summary)
+        assert (summary.ratings[0].model, summary.ratings[0].ranks) == ("a", ranks)
+        assert summary.rating_model is not None
+        assert summary.rating_model.components == 2
+        assert (
+            "with a ridge of 0.01: the win graph falls into 2 parts" in summary.rating_model.method
+        )
 
 
 def test_a_model_without_judgments_has_strength_0_and_any_rank() -> None:
-    found = summarize(evidence(won(20, 4), ABC))
-    assert sound(found)
-    assert [one.model for one in found.ratings] == ["a", "c", "b"]
-    assert found.ratings[1].ranks == (1, 3)
-    assert found.ratings[1].strength.estimate == pytest.approx(0, abs=1e-9)
+    summary = summarize(evidence(won(20, 4), ABC))
+    assert sound(summary)
+    assert [rating.model for rating in summary.ratings] == ["a", "c", "b"]
+    assert summary.ratings[1].ranks == (1, 3)
+    assert summary.ratings[1].strength.estimate == pytest.approx(0, abs=1e-9)
 
 
 def test_one_prompt_gives_strengths_without_significance() -> None:
-    found = summarize(evidence(circle(1, [1.0])[:2], ABC))
-    assert sound(found)
-    assert [one.ranks for one in found.ratings] == [(1, 3)] * 3
-    assert found.rating_model is not None
-    assert found.rating_model.method.endswith("; one unit: no interval")
+    summary = summarize(evidence(circle(1, [1.0])[:2], ABC))
+    assert sound(summary)
+    assert [rating.ranks for rating in summary.ratings] == [(1, 3)] * 3
+    assert summary.rating_model is not None
+    assert summary.rating_model.method.endswith("; one unit: no interval")
 
 
 def test_a_model_and_its_copy_are_adjacent() -> None:
@@ -315,12 +332,12 @@ def test_a_model_and_its_copy_are_adjacent() -> None:
             ("b", "c", float(n % 4 > 0)),
         )
     ]
-    whole = summarize(evidence(rows + shown_in_other_order(rows), ABC))
-    assert sound(whole)
-    found = whole.ratings
-    assert [one.model for one in found] == ["a", "b", "c"]
-    assert found[0].strength.estimate == pytest.approx(found[1].strength.estimate)
-    assert [one.group for one in found] == ["a", "a", "b"]
+    summary = summarize(evidence(rows + shown_in_other_order(rows), ABC))
+    assert sound(summary)
+    all_ratings = summary.ratings
+    assert [rating.model for rating in all_ratings] == ["a", "b", "c"]
+    assert all_ratings[0].strength.estimate == pytest.approx(all_ratings[1].strength.estimate)
+    assert [rating.group for rating in all_ratings] == ["a", "a", "b"]
 
 
 sides = st.sampled_from([0.0, 0.5, 1.0, 0.7])
@@ -345,13 +362,17 @@ several = st.lists(
 
 @given(several)
 def test_ratings_of_any_judgments_are_sound(rows: list[Judgment]) -> None:
-    found = summarize(evidence(rows, ABC))
-    assert sound(found)
-    for place, one in enumerate(found.ratings, start=1):
-        assert one.ranks is not None
-        assert 1 <= one.ranks[0] <= place <= one.ranks[1] <= 3
-    below = [sum(not shares(one, other) for other in found.ratings) for one in found.ratings]
-    widths = [3 - (high - low) - 1 for low, high in (one.ranks or (0, 0) for one in found.ratings)]
+    summary = summarize(evidence(rows, ABC))
+    assert sound(summary)
+    for place, rating in enumerate(summary.ratings, start=1):
+        assert rating.ranks is not None
+        assert 1 <= rating.ranks[0] <= place <= rating.ranks[1] <= 3
+    below = [
+        sum(not shares(rating, other) for other in summary.ratings) for rating in summary.ratings
+    ]
+    widths = [
+        3 - (high - low) - 1 for low, high in (rating.ranks or (0, 0) for rating in summary.ratings)
+    ]
     assert below == widths
 
 
@@ -366,14 +387,14 @@ def test_ratings_do_not_depend_on_names_and_order_of_models(
     ]
     ours = summarize(evidence(rows, ABC))
     theirs = summarize(evidence(other, ABC))
-    standing = {one.model: one for one in theirs.ratings}
+    standing = {rating.model: rating for rating in theirs.ratings}
     assert ours.rating_model is not None
     assert theirs.rating_model is not None
     assert ours.rating_model.method == theirs.rating_model.method
-    for one in ours.ratings:
-        two = standing[called[one.model]]
-        assert one.strength.estimate == pytest.approx(two.strength.estimate, abs=1e-5)
-        assert one.ranks == two.ranks
+    for rating in ours.ratings:
+        two = standing[called[rating.model]]
+        assert rating.strength.estimate == pytest.approx(two.strength.estimate, abs=1e-5)
+        assert rating.ranks == two.ranks
 
 
 @given(several)
@@ -385,9 +406,9 @@ def test_swapping_all_outcomes_mirrors_the_strengths(rows: list[Judgment]) -> No
         for row in rows
     ]
     ours, theirs = (summarize(evidence(these, ABC)) for these in (rows, other))
-    negative = {one.model: -one.strength.estimate for one in theirs.ratings}
-    for one in ours.ratings:
-        assert one.strength.estimate == pytest.approx(negative[one.model], abs=1e-5)
+    negative = {rating.model: -rating.strength.estimate for rating in theirs.ratings}
+    for rating in ours.ratings:
+        assert rating.strength.estimate == pytest.approx(negative[rating.model], abs=1e-5)
 
 
 @given(several, st.randoms(use_true_random=False))

@@ -14,7 +14,7 @@ from bakeoff.analysis.pair_data import AnalysisConfig, PairData
 from bakeoff.analysis.second_order_benefit import second_order_may_matter
 from bakeoff.records import Design, Judgment
 from bakeoff.stats.power import OrderVariances, sequential_factor
-from tests.unit.analysis.cases import both, judgment, won
+from tests.unit.analysis.builders import both, judgment, won
 
 
 def pair_data(judgments: Sequence[Judgment], **config: Any) -> PairData:
@@ -29,14 +29,14 @@ def single(prompt: int, value: float, **more: Any) -> Judgment:
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """The arguments of each call of `power.second_order_may_matter`."""
-    found: list[tuple[Any, ...]] = []
+    arguments_of_calls: list[tuple[Any, ...]] = []
 
-    def spy(*given: Any) -> bool:
-        found.append(given)
+    def spy(*arguments: Any) -> bool:
+        arguments_of_calls.append(arguments)
         return False
 
     monkeypatch.setattr(orders.power, "second_order_may_matter", spy)
-    return found
+    return arguments_of_calls
 
 
 def test_the_second_order_matters_only_for_open_verdicts() -> None:
@@ -82,20 +82,25 @@ def expected_arguments(
 ) -> tuple[list[float], OrderVariances]:
     """The preferences, and the variances of the prompts that have both orders, by definition."""
     ids = sorted({row.prompt_id for row in rows})
-    of = {one: [row for row in rows if row.prompt_id == one] for one in ids}
-    values = {one: compare("a", "b", of[one], panel)[0].preference for one in ids}
-    twice = [one for one in ids if {row.first for row in of[one]} == {"a", "b"}]
-    each = [
-        compare("a", "b", [row for row in of[one] if row.first == first], panel)[0].preference
-        for one in twice
+    by_prompt = {id_: [row for row in rows if row.prompt_id == id_] for id_ in ids}
+    values = {id_: compare("a", "b", by_prompt[id_], panel)[0].preference for id_ in ids}
+    twice = [id_ for id_ in ids if {row.first for row in by_prompt[id_]} == {"a", "b"}]
+    by_order = [
+        compare("a", "b", [row for row in by_prompt[id_] if row.first == first], panel)[
+            0
+        ].preference
+        for id_ in twice
         for first in "ab"
     ]
-    one, both = (float(np.var(v, ddof=1)) for v in (each, [values[one] for one in twice]))
-    return list(values.values()), OrderVariances(one, both)
+    single, both = (
+        float(np.var(preferences, ddof=1))
+        for preferences in (by_order, [values[id_] for id_ in twice])
+    )
+    return list(values.values()), OrderVariances(single, both)
 
 
 def random_judgments(seed: int, judges: str, samples: int) -> Iterator[Judgment]:
-    """26 prompts in both orders and 6 in one, judged by several, of several completions."""
+    """26 prompts in both orders and 6 in one order, with several judges and completions."""
     rng = np.random.default_rng(seed)
     for prompt in range(32):
         for judge in judges:
@@ -114,12 +119,12 @@ def test_each_order_is_aggregated_as_a_separate_prompt(
 ) -> None:
     rows = list(random_judgments(len(judges) + samples, judges, samples))
     second_order_may_matter(pair_data(rows, margin=7.0, panel=panel), 90)
-    values, spread = expected_arguments(rows, panel)
-    ((got, of, total, margin, z),) = calls
+    expected_values, expected_variances = expected_arguments(rows, panel)
+    ((values, variances, total, margin, z),) = calls
     assert len(rows) > 58
-    assert len(got) == len(values) > 26
-    assert got == pytest.approx(values, abs=1e-9)
-    assert of == pytest.approx(spread)
+    assert len(values) == len(expected_values) > 26
+    assert values == pytest.approx(expected_values, abs=1e-9)
+    assert variances == pytest.approx(expected_variances)
     assert (total, margin, z) == (90, pytest.approx(0.07), pytest.approx(1.96, abs=1e-3))
 
 
@@ -135,7 +140,7 @@ def test_optional_stopping_and_many_pairs_raise_z(calls: list[tuple[Any, ...]]) 
     fixed, shared = float(norm.ppf(0.975)), float(norm.ppf(1 - 0.005 / 2))
     looked = [fixed * sequential_factor(alpha) ** 0.5 for alpha in (0.05, 0.005)]
     # Where nothing ends early Holm's p-values share the error out.
-    assert [one[-1] for one in calls] == pytest.approx([fixed, shared, *looked])
+    assert [call[-1] for call in calls] == pytest.approx([fixed, shared, *looked])
     assert looked[1] > shared > fixed
     assert looked[0] > fixed
 
@@ -145,8 +150,8 @@ def test_neither_the_names_nor_the_order_of_judgments_matter(
     seed: int, total: int, judges: str
 ) -> None:
     rows = list(random_judgments(seed, judges, 1))
-    said = second_order_may_matter(pair_data(rows), total)
+    expected = second_order_may_matter(pair_data(rows), total)
     swapped = replace(pair_data(rows), a="b", b="a")
-    assert second_order_may_matter(swapped, total) == said
+    assert second_order_may_matter(swapped, total) == expected
     shuffled = [rows[place] for place in np.random.default_rng(seed).permutation(len(rows))]
-    assert second_order_may_matter(pair_data(shuffled), total) == said
+    assert second_order_may_matter(pair_data(shuffled), total) == expected

@@ -9,8 +9,10 @@ USED = Usage(input_tokens=10, output_tokens=5, cached_tokens=4)
 
 def test_spending_adds_up_and_an_unknown_cost_is_none() -> None:
     evidence = sample_results().evidence
-    said = Completion(text="x", usage=USED, cost=0.5)
-    completions = tuple(c.model_copy(update={"completion": said}) for c in evidence.completions)
+    completion = Completion(text="x", usage=USED, cost=0.5)
+    completions = tuple(
+        c.model_copy(update={"completion": completion}) for c in evidence.completions
+    )
     a, b, judge = summarize_spending(evidence.model_copy(update={"completions": completions}))
     assert (a.participant, b.participant, judge.participant) == ("a", "b", "j")
     assert (a.outcomes, a.input_tokens, a.cached_tokens, a.output_tokens, a.cost) == (
@@ -43,6 +45,6 @@ def test_answered_failures_are_included_in_the_cost() -> None:
 def test_spending_includes_the_null_check() -> None:
     evidence = sample_results().evidence
     both = summarize_spending(evidence.model_copy(update={"null_check": evidence}))
-    assert [one.outcomes for one in both] == [
-        2 * one.outcomes for one in summarize_spending(evidence)
+    assert [row.outcomes for row in both] == [
+        2 * row.outcomes for row in summarize_spending(evidence)
     ]

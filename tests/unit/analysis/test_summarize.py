@@ -19,16 +19,16 @@ from bakeoff.records import (
 )
 from tests.builders import make_completion
 from tests.marks import examples
-from tests.unit.analysis.cases import (
+from tests.unit.analysis.builders import (
     both,
     evidence,
     failure,
     judgment,
     prompt,
     rows,
-    said,
     texts,
     won,
+    words_by_model,
 )
 
 
@@ -50,9 +50,9 @@ def given_evidence(judgments: list[Judgment], words: dict[str, list[str]]) -> Ev
     return evidence(judgments, prompts=prompts, completions=completions)
 
 
-def mirrored(found: PairSummary) -> dict[str, Any]:
+def mirrored(summary: PairSummary) -> dict[str, Any]:
     """The statistics of a pair as expected for the swapped pair."""
-    dump = found.model_dump()
+    dump = summary.model_dump()
 
     def turned(estimate: dict[str, Any] | None, about: float = 1.0) -> dict[str, Any] | None:
         if estimate is None:
@@ -102,17 +102,17 @@ WORDS = {"verdict", "reasons", "flags"}  # sentences about one side or the other
 
 
 @examples(100)
-@given(rows, said)
+@given(rows, words_by_model)
 def test_swapping_the_models_mirrors_every_number(
     judgments: list[Judgment], words: dict[str, list[str]]
 ) -> None:
-    given_ = given_evidence(judgments, words)
-    ab = summarize(given_).pairs[0]
-    ba = summarize(given_.model_copy(update={"models": ("b", "a")})).pairs[0]
-    wanted, found = mirrored(ab), ba.model_dump()
-    for key in found.keys() - WORDS:
-        expected = pytest.approx(list(numbers(wanted[key])), abs=1e-6)
-        assert list(numbers(found[key])) == expected, key
+    data = given_evidence(judgments, words)
+    ab = summarize(data).pairs[0]
+    ba = summarize(data.model_copy(update={"models": ("b", "a")})).pairs[0]
+    expected, actual = mirrored(ab), ba.model_dump()
+    for key in actual.keys() - WORDS:
+        values = pytest.approx(list(numbers(expected[key])), abs=1e-6)
+        assert list(numbers(actual[key])) == values, key
     kinds = {reason.kind for reason in ab.reasons}
     assert kinds == {reason.kind for reason in ba.reasons}
 
@@ -131,47 +131,47 @@ def rich(seed: int = 1) -> Evidence:
     return given_evidence(judgments, words)
 
 
-def test_a_rich_pair_mirrors_too() -> None:
-    given_ = rich()
-    ab = summarize(given_).pairs[0]
-    ba = summarize(given_.model_copy(update={"models": ("b", "a")})).pairs[0]
+def test_swapping_the_models_of_a_rich_pair_mirrors_every_number() -> None:
+    data = rich()
+    ab = summarize(data).pairs[0]
+    ba = summarize(data.model_copy(update={"models": ("b", "a")})).pairs[0]
     assert ab.length is not None
     assert ab.length.controlled is not None
-    wanted, found = mirrored(ab), ba.model_dump()
-    for key in found.keys() - WORDS:
-        expected = pytest.approx(list(numbers(wanted[key])), abs=1e-6)
-        assert list(numbers(found[key])) == expected, key
+    expected, actual = mirrored(ab), ba.model_dump()
+    for key in actual.keys() - WORDS:
+        values = pytest.approx(list(numbers(expected[key])), abs=1e-6)
+        assert list(numbers(actual[key])) == values, key
 
 
 def test_repeating_every_row_of_a_rich_pair_changes_no_interval() -> None:
-    given_ = rich()
-    repeats = [row.model_copy(update={"repeat": 1}) for row in given_.judgments]
-    twice = given_.model_copy(update={"judgments": (*given_.judgments, *repeats)})
-    told: dict[str, Any] = {"accounting": True, "agreement": True, "variance": True}
-    told |= dict.fromkeys(WORDS, True)
+    data = rich()
+    repeats = [row.model_copy(update={"repeat": 1}) for row in data.judgments]
+    twice = data.model_copy(update={"judgments": (*data.judgments, *repeats)})
+    excluded: dict[str, Any] = {"accounting": True, "agreement": True, "variance": True}
+    excluded |= dict.fromkeys(WORDS, True)
     counts = {"asked", "judged", "scored", "contradicted"}
-    told["judges"] = {"__all__": counts | {"repeat_agreement"}}
-    pairs = [summarize(found).pairs[0] for found in (given_, twice)]
+    excluded["judges"] = {"__all__": counts | {"repeat_agreement"}}
+    pairs = [summarize(data_).pairs[0] for data_ in (data, twice)]
     for once, again in zip(pairs[0].judges, pairs[1].judges, strict=True):
         assert all(getattr(again, name) == 2 * getattr(once, name) > 0 for name in counts)
-    one, other = (pair.model_dump(exclude=told) for pair in pairs)
-    assert list(numbers(other)) == pytest.approx(list(numbers(one)), abs=1e-7)
+    single, doubled = (pair.model_dump(exclude=excluded) for pair in pairs)
+    assert list(numbers(doubled)) == pytest.approx(list(numbers(single)), abs=1e-7)
 
 
 @examples(100)
-@given(rows, said, st.randoms())
+@given(rows, words_by_model, st.randoms())
 def test_the_order_of_rows_and_prompts_changes_nothing(
     judgments: list[Judgment], words: dict[str, list[str]], random: Any
 ) -> None:
-    given_ = given_evidence(judgments, words)
+    data = given_evidence(judgments, words)
     mixed: dict[str, Any] = {}
     for field in ("judgments", "prompts", "completions"):
-        mixed[field] = list(getattr(given_, field))
+        mixed[field] = list(getattr(data, field))
         random.shuffle(mixed[field])
-    one = summarize(given_).model_dump()
-    other = summarize(given_.model_copy(update=mixed)).model_dump()
-    assert list(numbers(other)) == pytest.approx(list(numbers(one)), abs=1e-7)
-    assert [p["outcome"] for p in other["pairs"]] == [p["outcome"] for p in one["pairs"]]
+    summary = summarize(data).model_dump()
+    other = summarize(data.model_copy(update=mixed)).model_dump()
+    assert list(numbers(other)) == pytest.approx(list(numbers(summary)), abs=1e-7)
+    assert [p["outcome"] for p in other["pairs"]] == [p["outcome"] for p in summary["pairs"]]
 
 
 @examples(100)
@@ -181,13 +181,13 @@ def test_a_failure_changes_no_estimate_but_the_bounds(
 ) -> None:
     clean = summarize(evidence(judgments)).pairs[0]
     broken = summarize(evidence(judgments, failures=(failure(where),) * failed)).pairs[0]
-    told: dict[str, Any] = dict.fromkeys(
+    excluded: dict[str, Any] = dict.fromkeys(
         ("accounting", "outcome", "verdict", "reasons", "slices"), True
     )
-    told["judges"] = {"__all__": {"asked", "failed", "unreadable"}}
-    assert broken.model_dump(exclude=told) == clean.model_dump(exclude=told)
-    for one, other in zip(broken.slices, clean.slices, strict=True):
-        assert (one.win_rate, one.p, one.prompts) == (other.win_rate, other.p, other.prompts)
+    excluded["judges"] = {"__all__": {"asked", "failed", "unreadable"}}
+    assert broken.model_dump(exclude=excluded) == clean.model_dump(exclude=excluded)
+    for slice_, same in zip(broken.slices, clean.slices, strict=True):
+        assert (slice_.win_rate, slice_.p, slice_.prompts) == (same.win_rate, same.p, same.prompts)
     assert broken.accounting.failed == failed
     assert broken.accounting.failed_by_kind == {"verdict": failed}
     assert broken.accounting.worst_case is not None
@@ -199,34 +199,34 @@ def test_a_failure_changes_no_estimate_but_the_bounds(
 
 
 @examples(100)
-@given(rows, said)
+@given(rows, words_by_model)
 def test_repeating_every_row_with_its_prompt_changes_no_interval(
     judgments: list[Judgment], words: dict[str, list[str]]
 ) -> None:
-    one, twice = (summarize(given_evidence(judgments * n, words)).pairs[0] for n in (1, 2))
+    once, twice = (summarize(given_evidence(judgments * n, words)).pairs[0] for n in (1, 2))
     same = {"prompts", "wins", "losses", "ties", "win_rate", "decisive", "sign", "scores_a"}
     same |= {"score_difference", "consistency", "flipped", "order", "power", "outcome"}
     same |= {"length", "markdown", "thinking", "slices"}
     assert list(numbers(twice.model_dump(include=same))) == pytest.approx(
-        list(numbers(one.model_dump(include=same))), abs=1e-7
+        list(numbers(once.model_dump(include=same))), abs=1e-7
     )
 
 
 @examples(100)
-@given(rows, said, st.integers(0, 3))
-def test_no_number_is_nan_and_the_document_comes_back(
+@given(rows, words_by_model, st.integers(0, 3))
+def test_no_number_is_nan_and_the_document_round_trips(
     judgments: list[Judgment], words: dict[str, list[str]], failed: int
 ) -> None:
-    given_ = given_evidence(judgments, words)
-    found = summarize(given_.model_copy(update={"failures": (failure(),) * failed}))
-    assert all(math.isfinite(number) for number in numbers(found.model_dump()))
-    assert Summary.model_validate_json(found.model_dump_json()) == found
+    data = given_evidence(judgments, words)
+    summary = summarize(data.model_copy(update={"failures": (failure(),) * failed}))
+    assert all(math.isfinite(number) for number in numbers(summary.model_dump()))
+    assert Summary.model_validate_json(summary.model_dump_json()) == summary
 
 
 @examples(100)
 @given(rows)
 def test_every_verdict_says_its_outcome(judgments: list[Judgment]) -> None:
-    found = summarize(evidence(judgments)).pairs[0]
+    summary = summarize(evidence(judgments)).pairs[0]
     begins = {
         "better": "a is better than b",
         "worse": "b is better than a",
@@ -234,13 +234,13 @@ def test_every_verdict_says_its_outcome(judgments: list[Judgment]) -> None:
         "not enough data": "Not enough data",
         "withheld": "Verdict withheld",
     }
-    assert found.verdict.startswith(begins[found.outcome])
+    assert summary.verdict.startswith(begins[summary.outcome])
 
 
 def test_pairs_without_judgments_and_failures_are_left_out() -> None:
     rows_ = [judgment(0, "a", 1.0), judgment(0, "a", 1.0, second="c")]
-    found = summarize(evidence(rows_, models=("a", "b", "c")))
-    assert [(one.a, one.b) for one in found.pairs] == [("a", "b"), ("a", "c")]
+    summary = summarize(evidence(rows_, models=("a", "b", "c")))
+    assert [(pair_.a, pair_.b) for pair_ in summary.pairs] == [("a", "b"), ("a", "c")]
 
 
 def test_holm_p_values_are_set_for_several_pairs_only() -> None:
@@ -248,20 +248,20 @@ def test_holm_p_values_are_set_for_several_pairs_only() -> None:
     rows_ += [judgment(n, "a", 1.0, second="c") for n in range(15)]
     rows_ += [judgment(n, "a", 0.0, second="c") for n in range(15, 20)]
     several = summarize(evidence(rows_, models=("a", "b", "c"))).pairs
-    raw = [one.sign_test.p for one in several if one.sign_test]
-    assert [one.holm_p for one in several] == pytest.approx(
+    raw = [row.sign_test.p for row in several if row.sign_test]
+    assert [row.holm_p for row in several] == pytest.approx(
         [2 * min(raw), max(2 * min(raw), max(raw))]
     )
     assert summarize(evidence(won(16, 5))).pairs[0].holm_p is None
 
 
 def test_the_summary_has_notes_and_the_estimand() -> None:
-    found = summarize(evidence(won(1, 1), notes=("mind the gap",)))
-    assert found.notes == ("mind the gap",)
-    assert "a tie counting half" in found.estimand
+    summary = summarize(evidence(won(1, 1), notes=("mind the gap",)))
+    assert summary.notes == ("mind the gap",)
+    assert "a tie counting half" in summary.estimand
 
 
-def test_flags_of_models_and_pairs_are_together() -> None:
+def test_summary_flags_are_those_of_models_and_pairs() -> None:
     empty = [make_completion("p0", "a", "")]
-    found = summarize(evidence(won(2, 18), completions=tuple(empty)))
-    assert {"low win rate", "empty"} <= {flag.kind for flag in found.flags}
+    summary = summarize(evidence(won(2, 18), completions=tuple(empty)))
+    assert {"low win rate", "empty"} <= {flag.kind for flag in summary.flags}

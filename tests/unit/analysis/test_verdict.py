@@ -6,7 +6,7 @@ import pytest
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Scores
-from tests.unit.analysis.cases import both, evidence, failure, judgment, pair, reasons, won
+from tests.unit.analysis.builders import both, evidence, failure, judgment, pair, reasons, won
 
 
 @pytest.mark.parametrize(
@@ -19,8 +19,8 @@ from tests.unit.analysis.cases import both, evidence, failure, judgment, pair, r
     ],
 )
 def test_the_interval_decides_the_outcome(wins: int, losses: int, ties: int, outcome: str) -> None:
-    found = pair(won(wins, losses, ties))
-    assert (found.outcome, found.reasons) == (outcome, ())
+    summary = pair(won(wins, losses, ties))
+    assert (summary.outcome, summary.reasons) == (outcome, ())
 
 
 def test_a_wider_margin_makes_more_pairs_equivalent() -> None:
@@ -45,9 +45,9 @@ def test_only_ties_are_no_difference() -> None:
     assert pair(rows).verdict.startswith("No difference: every one of 30 prompts is a tie")
 
 
-def test_the_sentence_says_how_many_more_prompts_settle_it() -> None:
-    found = pair(won(13, 7))
-    more = int(re.findall(r"about (\d+) more prompts", found.verdict)[0])
+def test_the_sentence_has_the_number_of_prompts_that_decide_the_pair() -> None:
+    summary = pair(won(13, 7))
+    more = int(re.findall(r"about (\d+) more prompts", summary.verdict)[0])
     assert pair(won(round((20 + more) * 0.65), round((20 + more) * 0.35))).outcome == "better"
     assert pair(won(14, 7)).outcome == "not enough data"
 
@@ -56,23 +56,23 @@ def test_margin_0_never_gives_equivalence() -> None:
     assert "no number of prompts" in pair(won(10, 10), margin=0).verdict
 
 
-def test_nothing_judged_is_not_enough() -> None:
-    (found,) = summarize(evidence([], failures=(failure(),))).pairs
-    assert found.outcome == "not enough data"
-    assert found.verdict == "Not enough data: nothing was judged"
-    assert found.accounting.worst_case == (0, 1)
+def test_no_judgments_are_not_enough_data() -> None:
+    (summary,) = summarize(evidence([], failures=(failure(),))).pairs
+    assert summary.outcome == "not enough data"
+    assert summary.verdict == "Not enough data: nothing was judged"
+    assert summary.accounting.worst_case == (0, 1)
 
 
 def test_a_withheld_verdict_names_its_reasons_and_no_winner() -> None:
     rows = [judgment(n, "a", 1.0) for n in range(100)]
-    found = pair(rows)
-    assert found.outcome == "withheld"
-    assert found.verdict == "Verdict withheld: a was always shown first (100 verdicts)"
-    assert found.win_rate is not None
-    assert found.win_rate.low > 0.9
+    summary = pair(rows)
+    assert summary.outcome == "withheld"
+    assert summary.verdict == "Verdict withheld: a was always shown first (100 verdicts)"
+    assert summary.win_rate is not None
+    assert summary.win_rate.low > 0.9
 
 
-def test_few_prompts_weaken_and_never_hide_what_withholds() -> None:
+def test_few_prompts_do_not_hide_the_reasons_to_withhold() -> None:
     few = pair(won(10, 0))
     assert (few.outcome, reasons(few)) == ("not enough data", ["few prompts"])
     assert "10 prompts were judged, 20 are the least; about 10 more" in few.verdict
@@ -81,6 +81,6 @@ def test_few_prompts_weaken_and_never_hide_what_withholds() -> None:
 
 
 def test_a_single_prompt_has_a_verdict() -> None:
-    found = pair(both(0, 1.0))
-    assert found.outcome == "not enough data"
-    assert found.power is None
+    summary = pair(both(0, 1.0))
+    assert summary.outcome == "not enough data"
+    assert summary.power is None

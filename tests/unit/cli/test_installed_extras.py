@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bakeoff.cli.installed_extras import INSTALLED, install_hint
-from tests.unit.cli.packages import FakePackages
+from tests.unit.cli.fake_packages import FakePackages
 
 
 @pytest.fixture

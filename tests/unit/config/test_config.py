@@ -217,15 +217,15 @@ def test_flags_yaml_and_arguments_give_the_same_config(fields: dict[str, Any]) -
     assert load_config(write(fields), {}) == config
     assert load_config(None, fields) == config
     configs = [config_of_flags(*flags(fields)), load_config(write(fields), {}), config]
-    assert len({frozenset(made.model_fields_set) for made in configs}) == 1
+    assert len({frozenset(each.model_fields_set) for each in configs}) == 1
 
 
 @given(given_fields, given_fields)
-def test_a_flag_overrides_the_file(in_file: dict[str, Any], given: dict[str, Any]) -> None:
+def test_a_flag_overrides_the_file(in_file: dict[str, Any], in_flags: dict[str, Any]) -> None:
     path = write(in_file)
-    merged = Config(**{**in_file, **given})
-    assert load_config(path, given) == merged
-    assert config_of_flags("--config", str(path), *flags(given)) == merged
+    merged = Config(**{**in_file, **in_flags})
+    assert load_config(path, in_flags) == merged
+    assert config_of_flags("--config", str(path), *flags(in_flags)) == merged
 
 
 @pytest.mark.parametrize("spelling", ["json", "print_json"])

@@ -38,14 +38,14 @@ def test_audit_of_an_audit_is_the_same(tmp_path: Path) -> None:
 def test_garbage_is_a_failure_by_kind_and_never_a_tie(tmp_path: Path) -> None:
     garbage = [True, None, float("nan"), "garbage", {"a": 1}, "", 7]
     good = [{"prompt": f"q{n}", "winner": "ab"[n % 2]} for n in range(200)]
-    bad = [{"prompt": f"bad{n}", "winner": one} for n, one in enumerate(garbage)]
+    bad = [{"prompt": f"bad{n}", "winner": value} for n, value in enumerate(garbage)]
     path = tmp_path / "table.jsonl"
     path.write_text("\n".join(map(json.dumps, good + bad)))
     pair = only(audit([path]))
     assert (pair.wins, pair.losses, pair.ties) == (100, 100, 0)
-    asked = pair.accounting
-    assert (asked.asked, asked.judged, asked.failed) == (207, 200, 7)
-    assert Counter(asked.failed_by_kind) == Counter(
+    accounting = pair.accounting
+    assert (accounting.asked, accounting.judged, accounting.failed) == (207, 200, 7)
+    assert Counter(accounting.failed_by_kind) == Counter(
         {"boolean": 1, "missing": 2, "not a number": 1, "unreadable": 3}
     )
     assert "failures" in {reason.kind for reason in pair.reasons}

@@ -24,9 +24,9 @@ def test_models_and_judges_are_opened_by_name() -> None:
 
 
 def test_people_are_not_opened_as_judges() -> None:
-    given = config("human", f"j=api:j{SERVER}")
-    assert has_human_judge(given)
-    assert list(open_participants(given).judges) == ["j"]
+    config_ = config("human", f"j=api:j{SERVER}")
+    assert has_human_judge(config_)
+    assert list(open_participants(config_).judges) == ["j"]
     assert not has_human_judge(config(f"j=api:human{SERVER}"))
 
 
@@ -57,18 +57,18 @@ def test_resampled_model_differs_only_in_its_seed() -> None:
     assert isinstance(first.identity, dict)
     assert isinstance(again.identity, dict)
     assert first.identity != again.identity
-    one, other = first.identity.pop("sampling"), again.identity.pop("sampling")
-    assert isinstance(one, dict)
-    assert isinstance(other, dict)
-    assert other == one | {"seed": 43}
+    first_sampling, second_sampling = first.identity.pop("sampling"), again.identity.pop("sampling")
+    assert isinstance(first_sampling, dict)
+    assert isinstance(second_sampling, dict)
+    assert second_sampling == first_sampling | {"seed": 43}
     assert first.identity == again.identity
 
 
-@pytest.mark.parametrize("who", ["model", "judge"])
-def test_duplicate_name_is_an_error(who: str) -> None:
+@pytest.mark.parametrize("participant", ["model", "judge"])
+def test_duplicate_name_is_an_error(participant: str) -> None:
     twice = (f"x=api:x{SERVER}", f"x=api:y{SERVER}")
-    with pytest.raises(ConfigError, match=f"the {who} 'x' stands there twice"):
-        open_participants(config("j=api:j" + SERVER, **{who: twice}))
+    with pytest.raises(ConfigError, match=f"the {participant} 'x' stands there twice"):
+        open_participants(config("j=api:j" + SERVER, **{participant: twice}))
 
 
 def test_one_model_is_an_error(tmp_path: Path) -> None:

@@ -21,9 +21,13 @@ from tests.unit.evaluation.test_sequential import prompts
 
 def participants(models: str, resampled: str | None = None) -> Participants:
     context = RunContext(Sampling())
-    made = {name: open_generator(Spec.parse(f"{name}=echo:{name}"), context) for name in models}
+    generators = {
+        name: open_generator(Spec.parse(f"{name}=echo:{name}"), context) for name in models
+    }
     judge = open_judge(Spec.parse("judge=echo:"), context)
-    return Participants(made, {"judge": judge}, (resampled, made[resampled]) if resampled else None)
+    return Participants(
+        generators, {"judge": judge}, (resampled, generators[resampled]) if resampled else None
+    )
 
 
 def plan_of(
@@ -41,45 +45,45 @@ def test_drawn_order_does_not_depend_on_the_order_of_names(models: list[str], se
 
 
 def test_drawn_order_is_balanced_and_depends_on_the_seed() -> None:
-    one, other = (
+    first, second = (
         list(plan_of("ab", 400, seed=seed, orders="random").judgment_keys("judge"))
         for seed in (1, 2)
     )
-    assert len(one) == 400
-    assert 160 < sum(sitting.first == "a" for sitting in one) < 240
-    assert one != other
+    assert len(first) == 400
+    assert 160 < sum(sitting.first == "a" for sitting in first) < 240
+    assert first != second
 
 
 def test_every_sample_is_judged_in_both_orders_and_all_repeats() -> None:
-    found = list(plan_of("abc", 2, samples=2, repeats=3).judgment_keys("judge"))
-    assert len(set(found)) == len(found) == 2 * 3 * 2 * 3 * 2
-    assert Counter((one.sample, one.repeat) for one in found) == {
+    keys = list(plan_of("abc", 2, samples=2, repeats=3).judgment_keys("judge"))
+    assert len(set(keys)) == len(keys) == 2 * 3 * 2 * 3 * 2
+    assert Counter((key.sample, key.repeat) for key in keys) == {
         (sample, repeat): 12 for sample in range(2) for repeat in range(3)
     }
-    assert found[0] == JudgmentKey("judge", "p0", "a", "b", 0, 0)
-    assert found[0].completions == (CompletionKey("p0", "a", 0), CompletionKey("p0", "b", 0))
-    assert {one.prompt_id for one in found[:36]} == {"p0"}
+    assert keys[0] == JudgmentKey("judge", "p0", "a", "b", 0, 0)
+    assert keys[0].completions == (CompletionKey("p0", "a", 0), CompletionKey("p0", "b", 0))
+    assert {key.prompt_id for key in keys[:36]} == {"p0"}
 
 
 @pytest.mark.parametrize("stop", ["never", "when-sure"])
 def test_null_check_prompts_do_not_depend_on_the_schedule(stop: str) -> None:
-    found = plan_of("ab", 60, resampled="a", null_check=40, stop=stop)
+    plan = plan_of("ab", 60, resampled="a", null_check=40, stop=stop)
     pair = ("a", "a" + RESAMPLED_SUFFIX)
-    assert found.null_pair == pair
-    null = [one for one in found.judgment_keys("judge") if one.first in pair and one.second in pair]
+    assert plan.null_pair == pair
+    null = [key for key in plan.judgment_keys("judge") if key.first in pair and key.second in pair]
     assert len(null) == 2 * 40
-    assert [prompt.id for prompt in found.prompts_of("a" + RESAMPLED_SUFFIX)] == [
+    assert [prompt.id for prompt in plan.prompts_of("a" + RESAMPLED_SUFFIX)] == [
         f"p{n}" for n in range(40)
     ]
-    wanted = 60 if stop == "never" else 40
-    assert [prompt.id for prompt in found.prompts_of("a")] == [f"p{n}" for n in range(wanted)]
-    assert len(found.prompts_of("b")) == (60 if stop == "never" else 24)
-    assert found.prompts_of("nobody") == []
+    expected = 60 if stop == "never" else 40
+    assert [prompt.id for prompt in plan.prompts_of("a")] == [f"p{n}" for n in range(expected)]
+    assert len(plan.prompts_of("b")) == (60 if stop == "never" else 24)
+    assert plan.prompts_of("nobody") == []
 
 
 def test_unstaged_run_completes_everything_in_order() -> None:
-    found = plan_of("abc", 5)
-    assert found.null_pair is None
-    wanted: list[Prompt] = found.prompts_of("b")
-    assert [prompt.id for prompt in wanted] == ["p0", "p1", "p2", "p3", "p4"]
-    assert found.pairs_on("p3") == [("a", "b"), ("a", "c"), ("b", "c")]
+    plan = plan_of("abc", 5)
+    assert plan.null_pair is None
+    expected: list[Prompt] = plan.prompts_of("b")
+    assert [prompt.id for prompt in expected] == ["p0", "p1", "p2", "p3", "p4"]
+    assert plan.pairs_on("p3") == [("a", "b"), ("a", "c"), ("b", "c")]

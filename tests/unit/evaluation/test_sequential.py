@@ -46,7 +46,7 @@ class Table:
         self.values = values
         self.known: set[tuple[ModelPair, str]] = set()
 
-    def said(self, pair: ModelPair, prompt: Prompt) -> list[Judgment] | None:
+    def judgments_of(self, pair: ModelPair, prompt: Prompt) -> list[Judgment] | None:
         if (pair, prompt.id) not in self.known:
             return None
         return judged(pair, prompt, *self.values(pair, int(prompt.id[1:])))
@@ -54,27 +54,27 @@ class Table:
 
 def run(schedule: Schedule, table: Table, rng: random.Random | None = None) -> list[int]:
     """Judge stage by stage, in any order; return the number of requests of each stage."""
-    asked = []
+    counts = []
     more = True
-    schedule.update_all(table.said)
+    schedule.update_all(table.judgments_of)
     while more:
-        wanted = [
+        missing = [
             (pair, prompt)
             for prompt in schedule.prompts
             for pair in schedule.pairs_on(prompt)
             if (pair, prompt.id) not in table.known
         ]
         if rng:
-            rng.shuffle(wanted)
-        for pair, prompt in wanted:
+            rng.shuffle(missing)
+        for pair, prompt in missing:
             if pair not in schedule.pairs_on(prompt):
-                continue  # that pair is sure by now
+                continue  # that pair has been decided
             table.known.add((pair, prompt.id))
-            if rng is None or rng.random() < 0.8:  # whoever listens may be late
-                schedule.update(pair, table.said)
-        asked.append(len(wanted))
-        more = schedule.advance(table.said)
-    return asked
+            if rng is None or rng.random() < 0.8:  # an update may be late
+                schedule.update(pair, table.judgments_of)
+        counts.append(len(missing))
+        more = schedule.advance(table.judgments_of)
+    return counts
 
 
 def lengths(schedule: Schedule) -> dict[ModelPair, int]:
@@ -109,9 +109,9 @@ def test_baseline_limits_the_pairs() -> None:
 def one_by_one(values: Sequence[float], margin: float, alpha: float) -> int | None:
     """Return after how many prompts a pair is decided, by definition; None if never."""
     for count in range(MIN_PROMPTS, len(values) + 1):
-        found = mean_confidence_sequence(np.array(values[:count]), alpha)
-        decided = found.low > 0.5 or found.high < 0.5
-        if decided or (0.5 - margin <= found.low and found.high <= 0.5 + margin):
+        interval = mean_confidence_sequence(np.array(values[:count]), alpha)
+        decided = interval.low > 0.5 or interval.high < 0.5
+        if decided or (0.5 - margin <= interval.low and interval.high <= 0.5 + margin):
             return count
     return None
 
@@ -131,9 +131,9 @@ def test_stopping_point_does_not_depend_on_arrival_order(
     schedule = Schedule(config(stop="when-sure", margin=20), prompts(count), MODELS)
     run(schedule, Table(values), rng)
     for pair, length in lengths(schedule).items():
-        said = [values(pair, n)[0] for n in range(count)]
-        assert length == (one_by_one(said, 0.2, 0.05 / 3) or count)
-        assert [pair in schedule.pairs_on(one) for one in schedule.prompts] == (
+        values_ = [values(pair, n)[0] for n in range(count)]
+        assert length == (one_by_one(values_, 0.2, 0.05 / 3) or count)
+        assert [pair in schedule.pairs_on(prompt) for prompt in schedule.prompts] == (
             [True] * length + [False] * (count - length)
         )
     assert schedule.finished
@@ -141,22 +141,22 @@ def test_stopping_point_does_not_depend_on_arrival_order(
 
 def test_resumed_schedule_ends_the_same() -> None:
     values = drawn(3, {("a", "b"): 0.7})
-    whole = Schedule(config(stop="when-sure"), prompts(300), ("a", "b"))
+    undisturbed = Schedule(config(stop="when-sure"), prompts(300), ("a", "b"))
     table = Table(values)
-    run(whole, table)
+    run(undisturbed, table)
     for killed_after in (0, 1, 25, 40, len(table.known) - 1):
         part = Table(values)
-        part.known = set(sorted(table.known, key=lambda one: int(one[1][1:]))[:killed_after])
+        part.known = set(sorted(table.known, key=lambda entry: int(entry[1][1:]))[:killed_after])
         again = Schedule(config(stop="when-sure"), prompts(300), ("a", "b"))
         run(again, part)
-        assert lengths(again) == lengths(whole)
+        assert lengths(again) == lengths(undisturbed)
         assert part.known == table.known
 
 
 def test_stages_grow_with_the_sample() -> None:
     schedule = Schedule(config(stop="when-sure", margin=0), prompts(500), ("a", "b"))
-    asked = run(schedule, Table(lambda pair, n: [float(n % 2)] * 2))
-    assert asked == [24, 16, 20, 30, 45, 67, 101, 151, 46]
+    counts = run(schedule, Table(lambda pair, n: [float(n % 2)] * 2))
+    assert counts == [24, 16, 20, 30, 45, 67, 101, 151, 46]
     assert lengths(schedule) == {("a", "b"): 500}
     assert list(schedule.notes()) == ["--stop when-sure: it took 500 of 500 prompts at most"]
 
@@ -165,9 +165,9 @@ def test_decided_pair_ends_while_others_continue() -> None:
     table = Table(lambda pair, n: [1.0, 1.0] if pair == ("a", "b") else [float(n % 2)] * 2)
     schedule = Schedule(config(stop="when-sure", margin=0), prompts(100), MODELS)
     run(schedule, table)
-    found = lengths(schedule)
-    assert (found["a", "c"], found["b", "c"]) == (100, 100)
-    assert found["a", "b"] == one_by_one([1.0] * 100, 0, 0.05 / 3)
+    prompt_counts = lengths(schedule)
+    assert (prompt_counts["a", "c"], prompt_counts["b", "c"]) == (100, 100)
+    assert prompt_counts["a", "b"] == one_by_one([1.0] * 100, 0, 0.05 / 3)
     assert sum(pair == ("a", "b") for pair, _ in table.known) <= 24
     assert len(schedule.prompts_of("a")) == 100
 
@@ -183,9 +183,9 @@ def test_truncate_ends_before_the_first_missing_judgment() -> None:
     schedule = Schedule(config(stop="when-sure", margin=0), prompts(100), ("a", "b"))
     table = Table(lambda pair, n: [float(n % 2)] * 2)
     table.known = {(("a", "b"), f"p{n}") for n in (*range(13), 14, 15, 30)}
-    schedule.update(("b", "a"), table.said)
+    schedule.update(("b", "a"), table.judgments_of)
     assert schedule.progress[0].examined == 13
-    schedule.truncate(table.said)
+    schedule.truncate(table.judgments_of)
     assert lengths(schedule) == {("a", "b"): 13}
     assert schedule.finished
 
@@ -223,13 +223,13 @@ def test_second_order_is_requested_if_it_can_change_the_verdict(
 ) -> None:
     schedule = Schedule(config(orders="adaptive", margin=20), prompts(60), ("a", "b"))
 
-    def said(pair: ModelPair, prompt: Prompt) -> list[Judgment]:
+    def judgments(pair: ModelPair, prompt: Prompt) -> list[Judgment]:
         return judged(pair, prompt, *values(int(prompt.id[1:])))
 
     assert in_both(schedule) == [True] * 24 + [False] * 36
-    assert schedule.advance(said)
+    assert schedule.advance(judgments)
     assert in_both(schedule)[24:40] == [from_the_second_wave_on] * 16
-    while schedule.advance(said):
+    while schedule.advance(judgments):
         continue
     assert lengths(schedule) == {("a", "b"): 60}
     share = 100 * sum(in_both(schedule)) / 60
@@ -246,21 +246,21 @@ def test_stage_design_does_not_depend_on_its_own_verdicts() -> None:
     def chosen(turned: int) -> list[bool]:
         schedule = Schedule(config(orders="adaptive"), prompts(200), ("a", "b"))
 
-        def said(pair: ModelPair, prompt: Prompt) -> list[Judgment]:
+        def judgments(pair: ModelPair, prompt: Prompt) -> list[Judgment]:
             number = int(prompt.id[1:])
             values = table[number] if number < turned else [1 - v for v in table[number]]
             both = schedule.both_orders(pair, prompt.id)
             return judged(pair, prompt, *values[: 1 + both])
 
-        while schedule.advance(said):
+        while schedule.advance(judgments):
             continue
         return in_both(schedule)
 
-    whole = chosen(200)
-    assert 24 < sum(whole) < 200
+    complete = chosen(200)
+    assert 24 < sum(complete) < 200
     for end in (24, 40, 60, 90, 135):
         after = min(200, end + max(16, end // 2))
-        assert chosen(end)[:after] == whole[:after]
+        assert chosen(end)[:after] == complete[:after]
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.data())
@@ -293,11 +293,11 @@ def test_adaptive_pairs_are_the_close_ones() -> None:
 
     schedule = Schedule(config(pairs="adaptive"), prompts(90), tuple(strong))
     assert run(schedule, Table(values)) == [28 * 24, 16 * 25, 16 * 25, 16 * 16]
-    found = lengths(schedule)
-    assert found["b", "c"] == 90
-    assert found["a", "h"] < 90
+    prompt_counts = lengths(schedule)
+    assert prompt_counts["b", "c"] == 90
+    assert prompt_counts["a", "h"] < 90
     assert schedule.finished
-    share = 100 * sum(found.values()) / (28 * 90)
+    share = 100 * sum(prompt_counts.values()) / (28 * 90)
     assert list(schedule.notes()) == [f"--pairs adaptive: {share:.0f} % of each two on 90 prompts"]
 
 

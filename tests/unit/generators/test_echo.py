@@ -24,8 +24,8 @@ def test_echo_repeats_its_text_and_the_last_turn() -> None:
 
 
 def test_echo_with_words_finishes_with_length() -> None:
-    cut, whole = echo("echo:?words=2"), echo("echo:?words=3")
+    cut, complete = echo("echo:?words=2"), echo("echo:?words=3")
     assert (cut.text, cut.finish, cut.tokens) == ("one two", "length", 2)
-    assert (whole.text, whole.finish, whole.tokens) == ("one two three", "stop", 3)
+    assert (complete.text, complete.finish, complete.tokens) == ("one two three", "stop", 3)
     with pytest.raises(ConfigError, match="words"):
         echo("echo:?words=-1")

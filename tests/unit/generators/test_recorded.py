@@ -108,15 +108,15 @@ def test_csv_and_json_files(tmp_path: Path) -> None:
 
 def test_identity_is_the_hash_of_the_file_and_the_column(path: Path) -> None:
     row = {"prompt": "q", "a": "from a", "b": "from b"}
-    one, other = recorded(path, [row], "?column=a"), recorded(path, [row], "?column=b")
+    first, second = recorded(path, [row], "?column=a"), recorded(path, [row], "?column=b")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert one.identity == {"backend": "file", "sha256": digest, "column": "a"}
-    assert one.identity != other.identity
-    assert completion_texts(one, prompt(user("q"))) != completion_texts(other, prompt(user("q")))
+    assert first.identity == {"backend": "file", "sha256": digest, "column": "a"}
+    assert first.identity != second.identity
+    assert completion_texts(first, prompt(user("q"))) != completion_texts(second, prompt(user("q")))
     moved = path.rename(path.with_name("moved.jsonl"))
     assert (
         RecordedCompletions(Spec.parse(f"x=file:{moved}?column=a"), SETTING).identity
-        == one.identity
+        == first.identity
     )
 
 
@@ -143,7 +143,7 @@ def test_rows_that_differ_only_in_ids_conflict_without_an_id_match(path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("row", "says"),
+    ("row", "message"),
     [
         ({"prompt": "q", "text": "c"}, "'completion'; there are: prompt, text: choose with"),
         ({"completion": "c"}, "line 1: no 'prompt_id', 'messages' or 'prompt' says what it is"),
@@ -158,10 +158,10 @@ def test_rows_that_differ_only_in_ids_conflict_without_an_id_match(path: Path) -
         ({"messages": [{"role": "human", "content": "q"}], "completion": "c"}, "messages.0.role"),
     ],
 )
-def test_malformed_rows_are_config_errors(path: Path, row: dict[str, Any], says: str) -> None:
+def test_malformed_rows_are_config_errors(path: Path, row: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as error:
         asyncio.run(recorded(path, [row]).prepare())
-    assert says in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 

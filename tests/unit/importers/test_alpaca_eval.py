@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.builders import write_file
-from tests.unit.importers.sample import alpaca, counted, evidence, first_of, refusal
+from tests.unit.importers.sample_files import alpaca, counts_of, error_of, evidence, first_of
 
 
 def test_preference_is_for_the_model_under_test(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_invalid_preference_is_a_failure_of_its_judge(
     tmp_path: Path, value: Any, kind: str
 ) -> None:
     result = evidence(tmp_path, [alpaca(value)])
-    assert counted(result) == (0, 1)
+    assert counts_of(result) == (0, 1)
     (failure,) = result.failures
     assert (failure.participant, failure.first, failure.second) == ("gpt", "tuned", "base")
     assert failure.kind == kind
@@ -89,7 +89,7 @@ def test_completion_columns_are_optional_and_a_missing_value_is_a_failure(tmp_pa
         ("completion", "tuned"),
         ("completion", "base"),
     ]
-    assert counted(result) == (2, 0)
+    assert counts_of(result) == (2, 0)
 
 
 def test_a_model_against_itself(tmp_path: Path) -> None:
@@ -99,6 +99,6 @@ def test_a_model_against_itself(tmp_path: Path) -> None:
 
 def test_generator_without_name_is_a_config_error(tmp_path: Path) -> None:
     rows = [alpaca(), alpaca(generator_2=None)]
-    assert "row 2: 'generator_2' has to be the name of a model" in refusal(
+    assert "row 2: 'generator_2' has to be the name of a model" in error_of(
         write_file(tmp_path / "a.json", rows)
     )

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from tests.builders import write_file
-from tests.unit.importers.sample import arena, counted, evidence, first_of, refusal
+from tests.unit.importers.sample_files import arena, counts_of, error_of, evidence, first_of
 
 
 def test_baseline_is_a_in_the_first_game_and_b_in_the_second(tmp_path: Path) -> None:
@@ -54,11 +54,11 @@ def test_version_2(tmp_path: Path) -> None:
 )
 def test_missing_score_is_a_failure(tmp_path: Path, games: Any, kinds: list[str]) -> None:
     result = evidence(tmp_path, [{**arena(), "games": games}], name="a.jsonl")
-    assert counted(result) == (0, len(kinds))
+    assert counts_of(result) == (0, len(kinds))
     assert [f.kind for f in result.failures] == kinds
     assert {f.prompt_id for f in result.failures} == {"x1"}
 
 
 def test_row_without_model_is_a_config_error(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.jsonl", [arena("A>B"), arena("A>B", model=None)])
-    assert "row 2: 'model' has to be the name of a model" in refusal(path)
+    assert "row 2: 'model' has to be the name of a model" in error_of(path)

@@ -4,12 +4,12 @@ from typing import Any
 import pytest
 
 from tests.builders import write_file
-from tests.unit.importers.sample import (
+from tests.unit.importers.sample_files import (
     compared,
-    counted,
+    counts_of,
+    error_of,
     evidence,
     first_of,
-    refusal,
     script,
 )
 
@@ -19,9 +19,9 @@ def test_first_model_was_shown_first(tmp_path: Path) -> None:
     result = evidence(tmp_path, script([compared(str(n), w) for n, w in enumerate(winners)]))
     assert result.models == ("tuned", "base")
     assert first_of(result.judgments) == [("tuned", p) for p in (1, 0, 0.5, 1, 0, 0)]
-    one = result.judgments[0]
-    assert (one.judge, one.second, one.presented) == ("gpt-4", "base", "recorded")
-    assert one.verdict.reason == "because"
+    judgment = result.judgments[0]
+    assert (judgment.judge, judgment.second, judgment.presented) == ("gpt-4", "base", "recorded")
+    assert judgment.verdict.reason == "because"
     assert [p.messages[0].content for p in result.prompts] == list("012345")
     assert [(c.model, c.completion.text) for c in result.completions[:2]] == [
         ("tuned", "one"),
@@ -61,8 +61,8 @@ def test_several_files_are_repeats_other_judges_or_samples(tmp_path: Path) -> No
         script([compared()], judge_model="claude"),
         script([compared(model2_completion="another")]),
     )
-    seen = [(j.judge, j.sample, j.repeat) for j in result.judgments]
-    assert seen == [("gpt-4", 0, 0), ("gpt-4", 0, 1), ("claude", 0, 0), ("gpt-4", 1, 0)]
+    keys = [(j.judge, j.sample, j.repeat) for j in result.judgments]
+    assert keys == [("gpt-4", 0, 0), ("gpt-4", 0, 1), ("claude", 0, 0), ("gpt-4", 1, 0)]
     assert len(result.prompts) == 1
     assert len(result.completions) == 4
 
@@ -79,7 +79,7 @@ def test_missing_values_and_wrong_types_are_failures(tmp_path: Path) -> None:
         {**compared(), "prompt": None},
     ]
     result = evidence(tmp_path, script(rows))
-    assert counted(result) == (3, 5)
+    assert counts_of(result) == (3, 5)
     by_stage = [(f.stage, f.kind) for f in result.failures]
     assert by_stage[:5] == [("completion", "not text")] * 5
     assert [kind for _, kind in by_stage[5:]] == [
@@ -103,11 +103,11 @@ def test_document_without_names_gets_default_names(tmp_path: Path) -> None:
 def test_a_model_against_itself(tmp_path: Path) -> None:
     result = evidence(tmp_path, script([compared(), compared("r", "same")], model1_path="base"))
     assert result.models == ("base", "base (2)")
-    assert counted(result) == (1, 1)
+    assert counts_of(result) == (1, 1)
 
 
 @pytest.mark.parametrize(
-    ("results", "says"),
+    ("results", "message"),
     [
         ({}, "'results' has to be a list of objects, not an object"),
         (None, "'results' has to be a list of objects, not null"),
@@ -115,5 +115,5 @@ def test_a_model_against_itself(tmp_path: Path) -> None:
         ([], "holds no judgments: there is nothing to audit"),
     ],
 )
-def test_invalid_results_are_config_errors(tmp_path: Path, results: Any, says: str) -> None:
-    assert says in refusal(write_file(tmp_path / "a.json", script(results)))
+def test_invalid_results_are_config_errors(tmp_path: Path, results: Any, message: str) -> None:
+    assert message in error_of(write_file(tmp_path / "a.json", script(results)))

@@ -45,7 +45,7 @@ def test_unpaired_surrogates_are_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "says"),
+    ("name", "data", "message"),
     [
         ("a.json", "", "is empty: give the file"),
         ("a.json", " \n", "is empty: give the file"),
@@ -75,18 +75,18 @@ def test_unpaired_surrogates_are_replaced(tmp_path: Path) -> None:
     ],
 )
 def test_unreadable_file_is_a_one_line_config_error(
-    tmp_path: Path, name: str, data: str | bytes, says: str
+    tmp_path: Path, name: str, data: str | bytes, message: str
 ) -> None:
     path = write_file(tmp_path / name, data)
     with pytest.raises(ConfigError) as error:
         open_document(path)
-    assert says in str(error.value)
+    assert message in str(error.value)
     assert repr(str(path)) in str(error.value)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("none.json", "there is no file"),
         ("folder", "is a folder: give the files in it"),
@@ -94,7 +94,7 @@ def test_unreadable_file_is_a_one_line_config_error(
         ("x" * 999, "cannot read"),
     ],
 )
-def test_missing_file_is_a_config_error(tmp_path: Path, name: str, says: str) -> None:
+def test_missing_file_is_a_config_error(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(ConfigError, match=says):
+    with pytest.raises(ConfigError, match=message):
         open_document(tmp_path / name)

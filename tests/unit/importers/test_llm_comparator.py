@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from tests.builders import write_file
-from tests.unit.importers.sample import comparator, counted, evidence, first_of, refusal
+from tests.unit.importers.sample_files import comparator, counts_of, error_of, evidence, first_of
 
 
 def test_each_rater_score_is_a_judgment(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_example_score_is_used_without_raters(tmp_path: Path, raters: Any) -> No
 def test_missing_score_is_a_failure(tmp_path: Path) -> None:
     raters: list[Any] = [{"score": None}, {"score": True}, {"score": float("nan")}, {}, 3, None]
     result = evidence(tmp_path, comparator({"individual_rater_scores": raters}, {"score": "x"}))
-    assert counted(result) == (0, 7)
+    assert counts_of(result) == (0, 7)
     assert [f.kind for f in result.failures] == [
         "missing",
         "boolean",
@@ -52,7 +52,7 @@ def test_missing_score_is_a_failure(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"models": [{"name": "a"}]}, "'models' has to name two, and names 1"),
         ({"models": {}}, "'models' has to be a list of objects, not an object"),
@@ -62,7 +62,7 @@ def test_missing_score_is_a_failure(tmp_path: Path) -> None:
     ],
 )
 def test_invalid_structure_is_a_config_error(
-    tmp_path: Path, change: dict[str, Any], says: str
+    tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     path = write_file(tmp_path / "a.json", {**comparator({"score": 1}), **change})
-    assert says in refusal(path)
+    assert message in error_of(path)

@@ -15,7 +15,7 @@ from bakeoff.records import (
     Verdict,
 )
 from tests.builders import make_prompt, write_file
-from tests.unit.importers.sample import evidence, refusal
+from tests.unit.importers.sample_files import error_of, evidence
 
 PROMPT = make_prompt("q", id="p")
 
@@ -43,7 +43,7 @@ def failure(**more: Any) -> Failure:
 
 def results(*records: Record, prompt: Prompt = PROMPT, **more: Any) -> dict[str, Any]:
     def dumped(kind: type[Record]) -> list[Any]:
-        return [one.model_dump() for one in records if isinstance(one, kind)]
+        return [record.model_dump() for record in records if isinstance(record, kind)]
 
     return {
         "schema": SCHEMA,
@@ -113,7 +113,7 @@ def test_equal_ids_of_other_texts_are_other_prompts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"schema": "bakeoff/9"}, "has the schema 'bakeoff/9', and this version reads 'bakeoff/1'"),
         ({"prompts": None}, "prompts = None: Input should be a valid"),
@@ -124,9 +124,9 @@ def test_equal_ids_of_other_texts_are_other_prompts(tmp_path: Path) -> None:
     ],
 )
 def test_invalid_results_file_is_a_config_error(
-    tmp_path: Path, change: dict[str, Any], says: str
+    tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
-    assert says in refusal(write_file(tmp_path / "a.json", {**results(*RUN), **change}))
+    assert message in error_of(write_file(tmp_path / "a.json", {**results(*RUN), **change}))
 
 
 def test_origins_are_read_from_the_config(tmp_path: Path) -> None:

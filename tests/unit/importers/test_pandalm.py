@@ -5,7 +5,7 @@ import pytest
 from bakeoff.errors import ConfigError
 from bakeoff.importers.pandalm import split_keys
 from tests.builders import write_file
-from tests.unit.importers.sample import counted, evidence, first_of, panda, refusal
+from tests.unit.importers.sample_files import counts_of, error_of, evidence, first_of, panda
 
 
 def test_each_annotator_is_a_judge(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_blank_input_is_left_out_of_the_prompt(tmp_path: Path) -> None:
 def test_booleans_as_completions_and_labels_are_failures(tmp_path: Path) -> None:
     rows = [panda(1, 2, response1=True), panda(True, 3), panda(None), panda("x", float("nan"))]
     result = evidence(tmp_path, rows)
-    assert counted(result) == (2, 6)
+    assert counts_of(result) == (2, 6)
     assert [(f.stage, f.participant, f.kind) for f in result.failures] == [
         ("completion", "tuned", "not text"),
         ("judgment", "annotator1", "boolean"),
@@ -57,6 +57,6 @@ def test_ambiguous_keys_are_config_errors(keys: list[str]) -> None:
 
 
 def test_missing_labels_and_keys_are_config_errors(tmp_path: Path) -> None:
-    assert "no column 'annotator1'" in refusal(write_file(tmp_path / "a.json", [panda()]))
+    assert "no column 'annotator1'" in error_of(write_file(tmp_path / "a.json", [panda()]))
     path = write_file(tmp_path / "b.json", [panda(1, cmp_key=None)])
-    assert "cannot tell the two models" in refusal(path)
+    assert "cannot tell the two models" in error_of(path)

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from bakeoff.errors import ConfigError
 from bakeoff.importers.reader import importers, read
 from tests.builders import write_file
-from tests.unit.importers.sample import (
+from tests.unit.importers.sample_files import (
     alpaca,
     arena,
     comparator,
     compared,
-    counted,
+    counts_of,
+    error_of,
     evidence,
     panda,
-    refusal,
     script,
 )
 from tests.unit.importers.test_own_results import RUN, results
@@ -42,28 +42,28 @@ def test_every_format_is_detected(tmp_path: Path) -> None:
         assert read([path]).formats == read([path], format=name).formats == (name,)
     formats, result = read(paths)
     assert formats == tuple(SAMPLES)
-    assert counted(result) == (9, 0)
+    assert counts_of(result) == (9, 0)
 
 
 def test_ambiguous_and_unknown_formats_are_config_errors(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.json", [{**alpaca(), **panda(1)}])
-    message = refusal(path)
+    message = error_of(path)
     assert f"{str(path)!r} could be alpaca_eval and pandalm: choose with --format " in message
     assert read([path], format="pandalm").formats == ("pandalm",)
     path = write_file(tmp_path / "b.json", {f"key{n}": n for n in range(20)})
-    message = refusal(path)
+    message = error_of(path)
     assert "is of no known format: it holds 'key0', 'key1'" in message
     assert (
         "--format alpaca_eval | arena_hard | bakeoff | llm_comparator | pandalm | script | table"
         in message
     )
-    assert "there is no format 'xml': choose with --format" in refusal(path, format="xml")
+    assert "there is no format 'xml': choose with --format" in error_of(path, format="xml")
 
 
 def test_columns_are_for_tables_only(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.csv", "label\nb\n")
-    assert counted(read([path], format="table", columns={"winner": "label"}).evidence) == (1, 0)
-    message = refusal(path, format="script", columns={"winner": "label"})
+    assert counts_of(read([path], format="table", columns={"winner": "label"}).evidence) == (1, 0)
+    message = error_of(path, format="script", columns={"winner": "label"})
     assert message == "--columns is for tables: leave it out, or choose --format table"
     with pytest.raises(ConfigError, match="no file to read"):
         read([])
@@ -171,7 +171,7 @@ def check(tmp_path_factory: pytest.TempPathFactory, name: str, labels: list[Any]
     }
     path = write_file(tmp_path_factory.getbasetemp() / "garbage.json", documents[name])
     result = read([path], format=name).evidence
-    judged, failed = counted(result)
+    judged, failed = counts_of(result)
     assert failed == len(labels)
     assert judged == (2 * len(labels) if name == "table" else 0)
     assert all(j.verdict.first in (0, 1) for j in result.judgments)

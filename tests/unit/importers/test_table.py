@@ -9,7 +9,7 @@ from bakeoff.importers.reader import read
 from bakeoff.importers.table import STANDARD_COLUMNS, rename_columns, standard_rows
 from bakeoff.prompts.rows import Row
 from tests.builders import write_file
-from tests.unit.importers.sample import Rows, counted, evidence, first_of, refusal
+from tests.unit.importers.sample_files import Rows, counts_of, error_of, evidence, first_of
 
 
 def winners(tmp_path: Path, *values: Any, a: Any = "tuned", b: Any = "base") -> list[float | str]:
@@ -180,7 +180,7 @@ def test_missing_score_fails_every_pair_of_the_model(tmp_path: Path) -> None:
     rows = [scored(m, s) for m, s in (("x", 9), ("y", ""), ("z", 3))]
     rows += [scored("x", 5, 2), scored("y", 11, 2)]
     result = evidence(tmp_path, rows)
-    assert counted(result) == (1, 5)
+    assert counts_of(result) == (1, 5)
     assert [(f.prompt_id, f.first, f.second, f.kind) for f in result.failures] == [
         ("1", "x", "y", "missing"),
         ("2", "x", "y", "unreadable"),
@@ -209,29 +209,29 @@ def test_repeated_scores_are_paired_in_file_order(tmp_path: Path) -> None:
 
 def test_scores_without_a_common_prompt_are_a_config_error(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.json", [scored("x", 9), scored("y", 9, 2)])
-    assert "no two of the models 'x', 'y' were scored on the same prompt" in refusal(path)
+    assert "no two of the models 'x', 'y' were scored on the same prompt" in error_of(path)
     path = write_file(tmp_path / "b.json", [{"model": "x", "score": 3}])
-    assert "name it with --columns prompt_id=COLUMN" in refusal(path)
+    assert "name it with --columns prompt_id=COLUMN" in error_of(path)
 
 
 @pytest.mark.parametrize(
-    ("rows", "says"),
+    ("rows", "message"),
     [
         ([{"winner": "a", "model_a": None}], "row 1: 'model_a' has to be the name of a model"),
         ([{"winner": "a", "model_b": []}, {}], "row 1: 'model_b' has to be the name of a model"),
         ([scored(" ", 3)], "row 1: 'model' has to be the name of a model, and is blank"),
     ],
 )
-def test_a_model_needs_a_name(tmp_path: Path, rows: Rows, says: str) -> None:
-    assert says in refusal(write_file(tmp_path / "a.json", rows))
+def test_a_model_needs_a_name(tmp_path: Path, rows: Rows, message: str) -> None:
+    assert message in error_of(write_file(tmp_path / "a.json", rows))
 
 
 def test_table_without_verdicts_is_a_config_error(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.csv", "label,prompt\n1,q\n")
-    message = refusal(path, format="table")
+    message = error_of(path, format="table")
     assert "a table needs winner, preference, score_a and score_b, or model and score" in message
     assert "there are: 'label', 'prompt'" in message
-    assert counted(read([path], columns={"winner": "label"}).evidence) == (1, 0)
+    assert counts_of(read([path], columns={"winner": "label"}).evidence) == (1, 0)
 
 
 def document_of(*rows: dict[str, Any]) -> Document:
@@ -269,16 +269,16 @@ def test_one_column_may_have_two_standard_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "says"),
+    ("columns", "message"),
     [
         ({"loser": "label"}, "no column 'loser' to map to; there are: prompt, prompt_id, cluster"),
         ({"winner": "lable"}, "'a.csv': no row has the column 'lable'; there are: 'label'"),
     ],
 )
-def test_invalid_mapping_is_a_config_error(columns: dict[str, str], says: str) -> None:
+def test_invalid_mapping_is_a_config_error(columns: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError) as error:
         rename_columns(document_of({"label": 1}), columns)
-    assert says in str(error.value)
+    assert message in str(error.value)
 
 
 def test_aliases_are_unique() -> None:

@@ -95,7 +95,7 @@ def test_each_repeat_has_a_new_delimiter_for_both_orders() -> None:
         (delimiter_of(template, "one", "two"), delimiter_of(template, "two", "one"))
         for _ in range(50)
     ]
-    assert all(one == other for one, other in fences)
+    assert all(first == second for first, second in fences)
     assert len(set(fences)) == 50
 
 
@@ -144,7 +144,7 @@ def test_truncated_text_keeps_both_ends_and_counts_the_rest(text: str, kept: int
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
-def test_truncation_lengths_do_not_depend_on_the_text(one: int, other: int) -> None:
+def test_truncation_lengths_do_not_depend_on_the_text(first: int, second: int) -> None:
     def steps(longest: int) -> list[int]:
         lengths, kept = [], next_max_chars(None, longest)
         while kept is not None:
@@ -152,10 +152,10 @@ def test_truncation_lengths_do_not_depend_on_the_text(one: int, other: int) -> N
             kept = next_max_chars(kept, longest)
         return lengths
 
-    shorter_of, longer_of = sorted((steps(one), steps(other)), key=len)
+    shorter_of, longer_of = sorted((steps(first), steps(second)), key=len)
     assert shorter_of == longer_of[len(longer_of) - len(shorter_of) :]
-    assert all(kept < one for kept in steps(one))
-    assert one <= 100 or steps(one)[-1] == 100
+    assert all(kept < first for kept in steps(first))
+    assert first <= 100 or steps(first)[-1] == 100
 
 
 def test_template_without_delimiter_is_warned_about(

@@ -86,7 +86,7 @@ def test_the_starter_set_has_90_prompts_with_ids_and_tags() -> None:
     assert max(len(prompt.messages) for prompt in first.prompts) == 1
 
 
-def test_a_row_may_hold_a_text_or_messages_tags_a_reference_and_an_id(tmp_path: Path) -> None:
+def test_a_row_may_have_a_text_or_messages_tags_a_reference_and_an_id(tmp_path: Path) -> None:
     rows: list[Any] = [
         {"id": "chat", "messages": CHAT, "prompt": "not this", "tags": ["a", "b"]},
         {"id": 7, "prompt": "p", "question": "not this", "tags": "a, b,,", "reference": 42},

@@ -329,10 +329,10 @@ def test_the_order_of_keys_does_not_matter(value: dict[str, Any], rng: Any) -> N
 
 
 @given(st.lists(jsons, max_size=3), st.lists(jsons, max_size=3))
-def test_keys_are_equal_if_and_only_if_the_json_is(one: list[Any], other: list[Any]) -> None:
-    same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-    assert (content_key(*one) == content_key(*other)) == same
-    assert content_key(*one) != content_key(one)
+def test_keys_are_equal_if_and_only_if_the_json_is(first: list[Any], second: list[Any]) -> None:
+    same = json.dumps(first, sort_keys=True) == json.dumps(second, sort_keys=True)
+    assert (content_key(*first) == content_key(*second)) == same
+    assert content_key(*first) != content_key(first)
 
 
 def test_keys_depend_on_types() -> None:
@@ -609,15 +609,15 @@ def test_probabilities_round_trip_through_json_exactly() -> None:
 
 def test_interned_field_sets_are_shared_and_records_stay_equal() -> None:
     usage = {"input_tokens": 3, "output_tokens": 2}
-    one, two = (Completion(text=text, usage=Usage(**usage), cost=0.5) for text in "ab")
-    before = one.model_copy(), one.model_dump_json(exclude_unset=True)
-    assert (records.intern_fields_set(one), one.model_dump_json(exclude_unset=True)) == before
-    assert one.usage
-    assert records.intern_fields_set(two).usage
-    assert one.__pydantic_fields_set__ is two.__pydantic_fields_set__
-    changed = one.model_copy(update={"tokens": 1})  # a copy has its own field set
+    first, second = (Completion(text=text, usage=Usage(**usage), cost=0.5) for text in "ab")
+    before = first.model_copy(), first.model_dump_json(exclude_unset=True)
+    assert (records.intern_fields_set(first), first.model_dump_json(exclude_unset=True)) == before
+    assert first.usage
+    assert records.intern_fields_set(second).usage
+    assert first.__pydantic_fields_set__ is second.__pydantic_fields_set__
+    changed = first.model_copy(update={"tokens": 1})  # a copy has its own field set
     assert "tokens" in changed.model_fields_set
-    assert "tokens" not in one.model_fields_set
+    assert "tokens" not in first.model_fields_set
 
 
 def test_a_design_lists_the_pairs_compared() -> None:

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from bakeoff.records import Results
 from tests.builders import make_results, sample_results
 from tests.marks import examples
-from tests.unit.analysis.cases import evidence, rows
+from tests.unit.analysis.builders import evidence, rows
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads((ROOT / "docs" / "results.schema.json").read_text(encoding="utf-8"))

@@ -2,7 +2,7 @@
 
 from bakeoff.records import Results
 from tests.builders import make_results
-from tests.unit.analysis.cases import evidence, failure, judgment, prompt, texts, won
+from tests.unit.analysis.builders import evidence, failure, judgment, prompt, texts, won
 
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -14,9 +14,9 @@ HOSTILE = [
 ]
 
 
-def two(a: str = "a", b: str = "b", said: str = "A note.") -> Results:
+def two_models(a: str = "a", b: str = "b", text: str = "A note.") -> Results:
     """25 prompts, and one that failed; a model called `a` wins most of them."""
-    rows = [row.model_copy(update={"judge": said}) for row in won(18, 4, 3)]
+    rows = [row.model_copy(update={"judge": text}) for row in won(18, 4, 3)]
     names = {"a": a, "b": b}
     renamed = [
         row.model_copy(update={"first": names[row.first], "second": names[row.second]})
@@ -27,16 +27,18 @@ def two(a: str = "a", b: str = "b", said: str = "A note.") -> Results:
         evidence(
             [row for row in renamed if row.first == a],
             (a, b),
-            failures=(failure("p0", kind=said, first=a, second=b),),
+            failures=(failure("p0", kind=text, first=a, second=b),),
             completions=tuple(
-                one for name in (a, b) for one in texts(name, [f"say {n}" for n in range(25)])
+                completion
+                for name in (a, b)
+                for completion in texts(name, [f"say {n}" for n in range(25)])
             ),
-            notes=(said,),
+            notes=(text,),
         )
     )
 
 
-def three(names: tuple[str, ...] = ("a", "b", "c")) -> Results:
+def three_models(names: tuple[str, ...] = ("a", "b", "c")) -> Results:
     strongest = dict(zip(names, (0.8, 0.5, 0.3), strict=True))
     rows = [
         judgment(n, x, float(n % 10 < 5 + 10 * (strongest[x] - strongest[y]) / 2), second=y)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and that take nobody's place."""
+"""Saved files are complete and replace only files of the same comparison."""
 
 from pathlib import Path
 

@@ -18,7 +18,7 @@ from bakeoff.errors import ConfigError
 from bakeoff.records import Evidence, Results, Scores, Usage
 from bakeoff.report.frames import Column, frame_of
 from tests.marks import examples
-from tests.unit.analysis.cases import evidence, judgment, prompt, rows, won
+from tests.unit.analysis.builders import evidence, judgment, prompt, rows, won
 
 COLUMNS = (Column("text", "text"), Column("flag", "flag", optional=True), Column("tags", "texts"))
 ROWS = [("one", True, ["x"]), ("two", None, [])]
@@ -26,7 +26,7 @@ ROWS = [("one", True, ["x"]), ("two", None, [])]
 
 @pytest.fixture
 def missing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """As where they are not installed: importing them is a ModuleNotFoundError."""
+    """Make the libraries missing: importing them raises ModuleNotFoundError."""
 
     def hide(*names: str) -> None:
         for name in names:
@@ -35,7 +35,7 @@ def missing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return hide
 
 
-def test_both_libraries_hold_the_rows() -> None:
+def test_frames_of_both_libraries_have_the_rows() -> None:
     ours, theirs = (frame_of(library, COLUMNS, ROWS) for library in ("pandas", "polars"))
     assert isinstance(ours, pandas.DataFrame)
     assert isinstance(theirs, polars.DataFrame)
@@ -82,17 +82,15 @@ def test_an_unknown_library_is_a_config_error() -> None:
         frame_of("arrow", COLUMNS, ROWS)  # type: ignore[call-overload]
 
 
-def results_of(given_: Evidence, panel: str = "mean") -> Results:
+def results_of(data: Evidence, panel: str = "mean") -> Results:
     config = {"panel": panel}
-    return Results.of(
-        given_, summarize(given_, AnalysisConfig.from_config(config)), dict(config), {}
-    )
+    return Results.of(data, summarize(data, AnalysisConfig.from_config(config)), dict(config), {})
 
 
 @examples(60)
 @given(rows, st.sampled_from(["mean", "majority"]))
-def test_comparisons_add_up_to_the_summary(found: list, panel: str) -> None:
-    results = results_of(evidence(found), panel)
+def test_comparisons_add_up_to_the_summary(judgments: list, panel: str) -> None:
+    results = results_of(evidence(judgments), panel)
     frame = results.comparisons("polars")
     (pair,) = results.summary.pairs
     assert frame.height == pair.prompts
@@ -102,17 +100,17 @@ def test_comparisons_add_up_to_the_summary(found: list, panel: str) -> None:
     assert (frame["winner"] == "b").sum() == pair.losses
     assert (frame["winner"] == "tie").sum() == pair.ties
     if pair.flipped is not None:
-        # Of what was judged in both orders.
-        told = sum(isinstance(flag, bool | np.bool_) for flag in frame["consistent"])
-        assert frame["flipped"].sum() / told == pytest.approx(pair.flipped)
+        # Of the prompts judged in both orders.
+        flag_count = sum(isinstance(flag, bool | np.bool_) for flag in frame["consistent"])
+        assert frame["flipped"].sum() / flag_count == pytest.approx(pair.flipped)
     if pair.scores_a:
         assert frame["score_a"].mean() / 10 == pytest.approx(pair.scores_a.mean)
 
 
 @examples(60)
 @given(rows)
-def test_both_libraries_hold_equal_values(found: list) -> None:
-    results = results_of(evidence(found))
+def test_frames_of_both_libraries_have_equal_values(judgments: list) -> None:
+    results = results_of(evidence(judgments))
     for call in (results.judgments, results.comparisons):
         ours, theirs = call("pandas"), call("polars")
         assert list(ours.columns) == theirs.columns
@@ -122,20 +120,20 @@ def test_both_libraries_hold_equal_values(found: list) -> None:
 
 @examples(60)
 @given(rows)
-def test_every_judgment_is_a_row(found: list) -> None:
-    results = results_of(evidence(found))
+def test_every_judgment_is_a_row(judgments: list) -> None:
+    results = results_of(evidence(judgments))
     table = results.judgments("polars")
-    assert table.height == len(results.judgments) == len(found)
-    assert table["preference"].mean() == pytest.approx(fmean(j.verdict.first for j in found))
-    for row, one in zip(table.iter_rows(named=True), found, strict=True):
-        better = {True: one.first, False: one.second}.get(one.verdict.first > 0.5)
-        assert row["winner"] == ("tie" if abs(one.verdict.first - 0.5) < 1e-9 else better)
+    assert table.height == len(results.judgments) == len(judgments)
+    assert table["preference"].mean() == pytest.approx(fmean(j.verdict.first for j in judgments))
+    for row, expected in zip(table.iter_rows(named=True), judgments, strict=True):
+        better = {True: expected.first, False: expected.second}.get(expected.verdict.first > 0.5)
+        assert row["winner"] == ("tie" if abs(expected.verdict.first - 0.5) < 1e-9 else better)
 
 
 def test_winners_are_model_names_in_either_order() -> None:
     scores = {"scores": Scores(2, 9)}
-    found = [judgment(0, "b", 0.0, **scores), judgment(1, "a", 0.5)]
-    frame = results_of(evidence(found)).comparisons("pandas")
+    judgments = [judgment(0, "b", 0.0, **scores), judgment(1, "a", 0.5)]
+    frame = results_of(evidence(judgments)).comparisons("pandas")
     assert list(frame["winner"]) == ["a", "tie"]
     assert list(frame["preference"]) == [1.0, 0.5]
     assert frame.loc[0, ["score_a", "score_b"]].tolist() == [9, 2]
@@ -148,8 +146,8 @@ def test_unknown_values_are_missing_and_keep_the_column_type() -> None:
         "cost": 0.25,
         "snapshot": "gpt-4-0613",
     }
-    found = [judgment(0, "a", 1.0, **known), judgment(1, "a", 1.0)]
-    ours = results_of(evidence(found)).judgments("pandas")
+    judgments = [judgment(0, "a", 1.0, **known), judgment(1, "a", 1.0)]
+    ours = results_of(evidence(judgments)).judgments("pandas")
     assert ours.dtypes.astype(str).to_dict() == {
         **dict.fromkeys(("prompt_id", "judge", "first", "second", "presented"), "string"),
         **dict.fromkeys(("winner", "reason", "retry_reason", "snapshot"), "string"),
@@ -160,7 +158,7 @@ def test_unknown_values_are_missing_and_keep_the_column_type() -> None:
         "contradictory": "bool",
     }
     assert ours["tokens_in"].tolist() == [5, pandas.NA]
-    theirs = results_of(evidence(found)).judgments("polars")
+    theirs = results_of(evidence(judgments)).judgments("polars")
     assert theirs["tokens_in"].dtype == polars.Int64
     assert theirs["snapshot"].to_list() == ["gpt-4-0613", None]
 
@@ -179,13 +177,13 @@ def test_a_frame_without_judgments_has_the_same_columns() -> None:
 
 
 def test_three_models_have_three_pairs_with_tags_and_clusters() -> None:
-    found = [
+    judgments = [
         judgment(n, first, 1.0, second=second)
         for n in range(2)
         for first, second in (("a", "b"), ("a", "c"), ("c", "b"))
     ]
     prompts = (prompt(0, tags=("math", "cluster:x")), prompt(1))
-    frame = results_of(evidence(found, ("a", "b", "c"), prompts=prompts)).comparisons("polars")
+    frame = results_of(evidence(judgments, ("a", "b", "c"), prompts=prompts)).comparisons("polars")
     assert set(frame.select("a", "b").rows()) == {("a", "b"), ("a", "c"), ("b", "c")}
     assert frame.filter(polars.col("a") == "b")["winner"].to_list() == ["c", "c"]
     assert frame["unit"].to_list() == ["cluster:x", "p1"] * 3

@@ -1,4 +1,4 @@
-"""The view of a run: bars that fit any terminal, lines that a log can hold."""
+"""The progress display: a table that fits any terminal, and lines on a pipe."""
 
 import io
 from collections.abc import Callable, Collection
@@ -14,7 +14,7 @@ from tests.unit.report.test_plain_text import ANY, EVIL
 
 
 class Clock:
-    """A time that stands until it is moved."""
+    """A clock that the test sets."""
 
     now = 100.0
 
@@ -41,11 +41,11 @@ def table_of(
 ) -> ProgressTable:
     clock = Clock()
     table = ProgressTable(priced, clock)
-    for one in shown:
-        table.update(one.model_copy(update={"done": 0, "stored": 0}))
+    for update in shown:
+        table.update(update.model_copy(update={"done": 0, "stored": 0}))
     clock.now += seconds
-    for one in shown:
-        table.update(one)
+    for update in shown:
+        table.update(update)
     return table
 
 
@@ -112,9 +112,9 @@ ROWS = st.lists(
 def test_rows_fit_any_width_and_encoding(
     rows: list[ProgressUpdate], width: int, encoding: str
 ) -> None:
-    found = drawn(table_of(*rows, priced=[row.participant for row in rows]), width, encoding)
-    assert len(found) == len(rows)
-    for line in found:
+    text = drawn(table_of(*rows, priced=[row.participant for row in rows]), width, encoding)
+    assert len(text) == len(rows)
+    for line in text:
         assert cell_len(line) <= width
         assert "\x1b" not in line
 
@@ -159,13 +159,13 @@ def test_slow_work_is_a_line_per_tenth_or_half_minute_on_a_pipe() -> None:
             watch(done(count))
             clock.now += 1
 
-    found = lines(tenths)
-    assert [line.split(",")[0] for line in found[:2]] == [
+    printed = lines(tenths)
+    assert [line.split(",")[0] for line in printed[:2]] == [
         "a completes: 10/100",
         "a completes: 20/100",
     ]
-    assert len(found) == 10
-    assert found[0] == "a completes: 10/100, 1.0/s, 1:30 left"
+    assert len(printed) == 10
+    assert printed[0] == "a completes: 10/100, 1.0/s, 1:30 left"
 
     def slow(watch: Callable[[ProgressUpdate], None], clock: Clock) -> None:
         for count in range(5):
@@ -185,8 +185,8 @@ def test_a_pipe_has_no_control_sequences() -> None:
     with show_progress(Console(file=out, width=80)) as watch:
         watch(done(2, 2, participant="[red]é\x1b[31m\nx"))
     out.flush()
-    said = out.buffer.getvalue().decode()  # type: ignore[attr-defined]
-    assert said == "[red]\\xe9\\x1b[31m x completes: 2/2 in 0:00\n"
+    text = out.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    assert text == "[red]\\xe9\\x1b[31m x completes: 2/2 in 0:00\n"
 
 
 def test_a_dumb_terminal_gets_the_lines_of_a_pipe() -> None:

@@ -1,4 +1,4 @@
-"""What a notebook shows: true, self-contained, readable in light and dark, and data stays data."""
+"""The notebook view: its numbers, themes, no external resources, and texts shown as data."""
 
 import re
 from html.parser import HTMLParser
@@ -10,8 +10,8 @@ from bakeoff.report.notebook import notebook_html
 from bakeoff.report.text.judge_card import interval, judge_card_lines
 from bakeoff.report.text.summary import rank_text, rating_notes
 from tests.builders import make_results
-from tests.unit.analysis.cases import evidence, failure, texts, won
-from tests.unit.report.notebook_results import HOSTILE, three, two
+from tests.unit.analysis.builders import evidence, failure, texts, won
+from tests.unit.report.notebook_results import HOSTILE, three_models, two_models
 
 VOID = {"img", "br", "meta"}
 
@@ -42,7 +42,7 @@ class Outline(HTMLParser):
 
 
 def test_verdict_numbers_and_judge_card_are_in_order() -> None:
-    results = two()
+    results = two_models()
     (pair,) = results.summary.pairs
     text = Outline(notebook_html(results)).text
     assert text.startswith(pair.verdict)
@@ -65,7 +65,7 @@ def test_verdict_numbers_and_judge_card_are_in_order() -> None:
 
 def test_flags_of_pairs_and_of_models_are_shown() -> None:
     rows = won(18, 4, 3)
-    same = [one for name in "ab" for one in texts(name, ["the same"] * 25)]
+    same = [completion for name in "ab" for completion in texts(name, ["the same"] * 25)]
     results = make_results(evidence(rows, completions=tuple(same)))
     assert results.summary.flags
     text = Outline(notebook_html(results)).text
@@ -75,7 +75,7 @@ def test_flags_of_pairs_and_of_models_are_shown() -> None:
 
 
 def test_the_bar_has_a_text_alternative() -> None:
-    results = two("tuned", "base")
+    results = two_models("tuned", "base")
     (pair,) = results.summary.pairs
     outline = Outline(notebook_html(results))
     assert outline.labels == [
@@ -86,13 +86,13 @@ def test_the_bar_has_a_text_alternative() -> None:
 
 
 def test_three_models_have_ratings_before_the_named_pairs() -> None:
-    results = three()
+    results = three_models()
     text = Outline(notebook_html(results)).text
     assert text.startswith("Strength, in log-odds of winning")
-    order = [text.index(f"{one.strength.estimate:+.2f}") for one in results.summary.ratings]
+    order = [text.index(f"{rating.strength.estimate:+.2f}") for rating in results.summary.ratings]
     assert order == sorted(order)
-    for one in results.summary.ratings:
-        assert f"{rank_text(one).removeprefix('rank ')}{one.group}" in text
+    for rating in results.summary.ratings:
+        assert f"{rank_text(rating).removeprefix('rank ')}{rating.group}" in text
     assert all(f"{note}." in text for note in rating_notes(results.summary))
     for pair in results.summary.pairs:
         assert f"{pair.a} against {pair.b} {pair.verdict}" in text
@@ -111,12 +111,12 @@ def test_results_without_verdicts_have_no_bar() -> None:
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_names_add_no_tag_and_no_attribute(hostile: str) -> None:
-    plain = Outline(notebook_html(two("x", "y", "z")))
-    attacked = Outline(notebook_html(two(f"{hostile}1", f"{hostile}2", hostile)))
+    plain = Outline(notebook_html(two_models("x", "y", "z")))
+    attacked = Outline(notebook_html(two_models(f"{hostile}1", f"{hostile}2", hostile)))
     assert attacked.tags == plain.tags
     assert attacked.open == plain.open == []
     three_plain, three_attacked = (
-        Outline(notebook_html(three(tuple(f"{name}{n}" for n in range(3)))))
+        Outline(notebook_html(three_models(tuple(f"{name}{n}" for n in range(3)))))
         for name in ("x", hostile)
     )
     assert three_attacked.tags == three_plain.tags
@@ -124,16 +124,16 @@ def test_hostile_names_add_no_tag_and_no_attribute(hostile: str) -> None:
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_the_fragment_can_be_encoded_without_control_characters(hostile: str) -> None:
-    text = notebook_html(two(f"{hostile}1", f"{hostile}2", hostile))
+    text = notebook_html(two_models(f"{hostile}1", f"{hostile}2", hostile))
     text.encode()
     assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", text)
 
 
 def test_styles_are_scoped_and_nothing_is_fetched() -> None:
-    text = notebook_html(three())
+    text = notebook_html(three_models())
     (style,) = re.findall("<style>(.*?)</style>", text, re.DOTALL)
     rules = re.sub(r"/\*.*?\*/", "", style)
     for selectors in re.findall(r"([^{}]+)\{(?!\s*\.bakeoff)", rules):
-        for one in re.split(r",(?![^(]*\))", selectors):
-            assert ".bakeoff-results" in one
+        for selector in re.split(r",(?![^(]*\))", selectors):
+            assert ".bakeoff-results" in selector
     assert not re.search(r"url\(|@import|@font-face|src=|href=|<script", text)

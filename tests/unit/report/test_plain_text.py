@@ -1,4 +1,4 @@
-"""Any text on any terminal: nothing acts, nothing is too wide, everything can be encoded."""
+"""Text for terminals: control characters are escaped, lines fit, and everything can be encoded."""
 
 import codecs
 import json
@@ -31,10 +31,10 @@ def acts(char: str) -> bool:
 
 @given(ANY)
 def test_only_line_breaks_remain_of_control_characters(text: str) -> None:
-    found = escape_controls(text)
-    assert not [char for char in found if acts(char) and char != "\n"]
-    assert escape_controls(found) == found
-    assert found.count("\n") == text.count("\n")
+    escaped = escape_controls(text)
+    assert not [char for char in escaped if acts(char) and char != "\n"]
+    assert escape_controls(escaped) == escaped
+    assert escaped.count("\n") == text.count("\n")
 
 
 def test_control_characters_are_shown_as_escapes() -> None:
@@ -51,10 +51,10 @@ def test_printable_text_is_unchanged(text: str) -> None:
 
 @given(ANY, ENCODINGS)
 def test_transliterated_text_can_be_encoded(text: str, encoding: str) -> None:
-    found = transliterate(escape_controls(text), encoding)
-    found.encode(encoding)
+    printable = transliterate(escape_controls(text), encoding)
+    printable.encode(encoding)
     if text.isascii():
-        assert found == escape_controls(text)
+        assert printable == escape_controls(text)
 
 
 def test_missing_characters_have_replacements() -> None:
@@ -100,10 +100,10 @@ def test_very_long_lines_are_truncated_before_wrapping() -> None:
 @given(ANY, st.integers(0, 60), st.sampled_from(["…", "~"]))
 def test_a_name_is_shortened_in_its_middle(text: str, width: int, mark: str) -> None:
     name = escape_controls(text).replace("\n", " ")
-    found = shorten(name, width, mark)
-    assert cell_len(found) <= width
+    shortened = shorten(name, width, mark)
+    assert cell_len(shortened) <= width
     if cell_len(name) <= width:
-        assert found == name
+        assert shortened == name
 
 
 def test_a_shortened_name_keeps_both_ends() -> None:

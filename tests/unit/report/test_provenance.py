@@ -42,12 +42,12 @@ CONFIGS = st.builds(
 
 
 def parsed(line: str) -> Config:
-    """What the command would be run with."""
+    """The config that the command line gives."""
     words = shlex.split(line)
     assert words[:2] == ["bakeoff", "run"]
     _, bound, _ = app.parse_args(words[1:], exit_on_error=False, print_error=False)
-    found: Config = bound.arguments.get("config", Config())
-    return found
+    config: Config = bound.arguments.get("config", Config())
+    return config
 
 
 @examples(25)  # parsing a command takes a while
@@ -74,13 +74,13 @@ def test_the_command_of_an_audit_names_the_files() -> None:
 def test_each_hash_changes_with_its_part_only(part: str) -> None:
     results = sample_results()
     prompt = results.prompts[0].model_copy(update={"messages": results.prompts[1].messages})
-    said = results.completions[0].completion.model_copy(update={"text": "other"})
+    changed_completion = results.completions[0].completion.model_copy(update={"text": "other"})
     verdict = results.judgments[0].verdict.model_copy(update={"first": 0.25})
     changed = {
         "prompts": {"prompts": (prompt, *results.prompts[1:])},
         "completions": {
             "completions": (
-                results.completions[0].model_copy(update={"completion": said}),
+                results.completions[0].model_copy(update={"completion": changed_completion}),
                 *results.completions[1:],
             )
         },
@@ -144,8 +144,8 @@ def test_a_page_without_fingerprint_is_not_current(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.text(max_size=3), max_size=4), st.lists(st.text(max_size=3), max_size=4))
-def test_digests_are_equal_only_for_equal_parts(one: list[str], other: list[str]) -> None:
-    assert (digest(one) == digest(other)) == (one == other)
+def test_digests_are_equal_only_for_equal_parts(first: list[str], second: list[str]) -> None:
+    assert (digest(first) == digest(second)) == (first == second)
 
 
 def test_lone_surrogates_have_digests() -> None:

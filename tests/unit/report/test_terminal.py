@@ -1,4 +1,4 @@
-"""The terminal: the guide's summary, within its width, and no markup of anybody's."""
+"""The terminal report: the guide's summary, its width, and texts without markup."""
 
 import io
 import logging
@@ -24,7 +24,7 @@ from bakeoff.report.terminal import (
     transliterate_output,
 )
 from tests.builders import make_results, sample_results
-from tests.unit.analysis.cases import evidence, failure, judgment, texts, won
+from tests.unit.analysis.builders import evidence, failure, judgment, texts, won
 from tests.unit.report.test_plain_text import ANY, EVIL, acts
 
 
@@ -64,23 +64,23 @@ def test_no_scores_are_shown_for_a_judge_without_scores() -> None:
 def test_samples_show_both_models_and_the_verdicts_within_the_width() -> None:
     text = printed(samples=2, text="word " * 400 + "[bold]no markup[/bold] ")
     assert text.count("\na\n") == text.count("\nb\n") == 2
-    said = " ".join(text.split())
-    assert "j, a shown first: a better, 8 to 3. word" in said
-    assert "j, b shown first: a better, 8 to 3. word" in said
-    assert "j, a shown first: no verdict: word" in said
+    words = " ".join(text.split())
+    assert "j, a shown first: a better, 8 to 3. word" in words
+    assert "j, b shown first: a better, 8 to 3. word" in words
+    assert "j, a shown first: no verdict: word" in words
     assert "Prompt, the last of 3 turns" in text
     assert "[...]" in text
     assert max(map(len, text.splitlines())) <= 80
 
 
 def verdicts(rows: Sequence[Judgment | Failure], models: str = "ab") -> list[str]:
-    """What the sample of the one prompt says of these."""
+    """The printed verdicts of a sample of one prompt."""
     kept = tuple(row for row in rows if isinstance(row, Failure))
-    found = evidence(
+    data = evidence(
         [row for row in rows if isinstance(row, Judgment)], models=tuple(models), failures=kept
     )
     out = io.StringIO()
-    print_results(Console(file=out, width=300), make_results(found), 1)
+    print_results(Console(file=out, width=300), make_results(data), 1)
     return out.getvalue().rpartition("Prompt\n")[2].splitlines()
 
 
@@ -93,7 +93,7 @@ def test_a_sample_verdict_is_one_line() -> None:
         judgment(0, "a", 0.0, judge="l", presented="unknown"),
         failure("p0", repeat=2, message="no\x1bthing"),
     ]
-    found = verdicts(rows)
+    lines_ = verdicts(rows)
     for line in (
         "j, a shown first: a better. Clear.",
         "j, b shown first: a better with probability 0.75, 8.5 to 6. Two lines.",
@@ -102,43 +102,49 @@ def test_a_sample_verdict_is_one_line() -> None:
         "l, a and b, order not known: b better.",
         "j, a shown first, repeat 3: no verdict: no\\x1bthing",
     ):
-        assert line in found
+        assert line in lines_
 
 
 def test_samples_of_three_models_name_both_positions() -> None:
-    rows = [judgment(0, one, 1.0, second=two) for one, two in ("ab", "ac", "bc")]
+    rows = [judgment(0, first, 1.0, second=second) for first, second in ("ab", "ac", "bc")]
     lost = Failure(
         stage="completion", prompt_id="p0", participant="c", kind="backend", message="gone"
     )
-    found = verdicts([*rows, lost], "abc")
-    assert "j, a shown first, b second: a better." in found
-    assert found[found.index("c") + 1] == "  (no completion: gone)"
+    lines_ = verdicts([*rows, lost], "abc")
+    assert "j, a shown first, b second: a better." in lines_
+    assert lines_[lines_.index("c") + 1] == "  (no completion: gone)"
 
 
 def test_three_models_have_ratings_above_their_pairs() -> None:
-    rows = [judgment(n, one, 1.0, second=two) for n in range(20) for one, two in ("ab", "ac", "bc")]
-    found = evidence(rows, models=("a", "b", "c"))
-    summary = summarize(found)
+    rows = [
+        judgment(n, winner, 1.0, second=loser)
+        for n in range(20)
+        for winner, loser in ("ab", "ac", "bc")
+    ]
+    data = evidence(rows, models=("a", "b", "c"))
+    summary = summarize(data)
     out = io.StringIO()
-    print_results(Console(file=out, width=80), Results.of(found, summary, {}, {}), 0)
+    print_results(Console(file=out, width=80), Results.of(data, summary, {}, {}), 0)
     lines = out.getvalue().splitlines()
     assert lines[0] == "Ratings (log-odds)"
-    told = [line.split(":")[0] for line in lines if re.match(r"  \d\. ", line)]
-    assert told == [f"  {place}. {one.model}" for place, one in enumerate(summary.ratings, 1)]
+    models_ = [line.split(":")[0] for line in lines if re.match(r"  \d\. ", line)]
+    assert models_ == [
+        f"  {place}. {winner.model}" for place, winner in enumerate(summary.ratings, 1)
+    ]
     assert "Ratings" not in printed()
 
 
-def coloured(found: Results, **env: str) -> str:
+def coloured(results: Results, **env: str) -> str:
     out = io.StringIO()
     console = Console(
         file=out, width=80, force_terminal=True, color_system="standard", _environ=env
     )
-    print_results(console, found, 0)
+    print_results(console, results, 0)
     return out.getvalue()
 
 
 def test_colors_show_the_outcome_and_red_flags() -> None:
-    better, unsure = (make_results(found) for found in (evidence(won(30, 5)), evidence(won(6, 5))))
+    better, unsure = (make_results(data) for data in (evidence(won(30, 5)), evidence(won(6, 5))))
     assert "\x1b[1;32m  a is better than b" in coloured(better)
     assert "\x1b[1;33m  Not enough data" in coloured(unsure)
     assert "\x1b[33m" in coloured(sample_results())  # red flags
@@ -160,9 +166,9 @@ def test_output_fits_every_encoding_and_width(encoding: str) -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)  # strict
     print_results(Console(file=out, width=80), sample_results(EVIL + "日本 ± … é"), 2)
     out.flush()
-    found = out.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
-    assert ("±" if encoding != "ascii" else "+/-") in found
-    assert max(map(len, found.splitlines())) <= 80
+    text = out.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+    assert ("±" if encoding != "ascii" else "+/-") in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_long_texts_in_samples_are_truncated() -> None:
@@ -171,17 +177,17 @@ def test_long_texts_in_samples_are_truncated() -> None:
 
 
 def ascii_streams(monkeypatch: pytest.MonkeyPatch) -> tuple[io.BytesIO, io.BytesIO]:
-    """What is written to stdout and stderr from now on, as one without accents has it."""
+    """The bytes written to stdout and stderr, which are ASCII streams during the test."""
     raw = io.BytesIO(), io.BytesIO()
-    for name, one in zip(("stdout", "stderr"), raw, strict=True):
-        stream = io.TextIOWrapper(one, encoding="ascii", write_through=True)
+    for name, raw_stream in zip(("stdout", "stderr"), raw, strict=True):
+        stream = io.TextIOWrapper(raw_stream, encoding="ascii", write_through=True)
         monkeypatch.setattr(sys, name, stream)
     return raw
 
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
-    """Our logger, which is afterwards what it was before."""
+    """The package's logger; its handlers are restored after the test."""
     ours = logging.getLogger("bakeoff")
     level = ours.level
     monkeypatch.setattr(ours, "handlers", [])
@@ -200,7 +206,7 @@ def test_errors_logs_and_paths_are_escaped(
     print_error(f"no\nsuch ± {EVIL}")
     print_path(make_console(), f"out/日{EVIL}")
     print_path(make_console(), "a  b\n")
-    print("±")  # whoever else prints
+    print("±")  # output of other code
     out, errors = (stream.getvalue().decode("ascii") for stream in streams)
     assert not [char for char in out + errors if acts(char) and char != "\n"]
     assert "\\xe9" in errors
@@ -241,9 +247,9 @@ def test_rich_markup_in_a_text_is_not_interpreted() -> None:
 
 def test_flags_of_a_model_are_printed_with_its_first_pair_only() -> None:
     empty = [text for model in "abc" for text in texts(model, [""])]
-    rows = [judgment(0, one, 0.5, second=two) for one, two in ("ab", "ac", "bc")]
-    found = evidence(rows, models=("a", "b", "c"), completions=tuple(empty))
+    rows = [judgment(0, first, 0.5, second=second) for first, second in ("ab", "ac", "bc")]
+    data = evidence(rows, models=("a", "b", "c"), completions=tuple(empty))
     out = io.StringIO()
-    results = make_results(found)
+    results = make_results(data)
     print_results(Console(file=out, width=200), results, 0)
     assert out.getvalue().count("1 of 1 completions (100 %) are empty") == 3

@@ -37,28 +37,30 @@ class Slow(PerItem[int, int]):
         return item
 
 
-async def put_through(worker: PerItem[int, int], count: int) -> dict[int, int | WorkError]:
-    found: dict[int, int | WorkError] = {}
-    await worker(range(count), found.__setitem__)
-    return found
+async def outcomes_of(worker: PerItem[int, int], count: int) -> dict[int, int | WorkError]:
+    outcomes: dict[int, int | WorkError] = {}
+    await worker(range(count), outcomes.__setitem__)
+    return outcomes
 
 
 def test_a_stop_finishes_items_in_flight_and_starts_no_others() -> None:
     async def main() -> tuple[dict[int, int | WorkError], list[int]]:
         run, worker = StopToken(), Slow(3)
         with run.activate():
-            work = asyncio.create_task(put_through(worker, 10))
+            work = asyncio.create_task(outcomes_of(worker, 10))
             while len(worker.begun) < 3:
                 await asyncio.sleep(0)
             run.stop("enough")
             worker.go.set()
             return await work, worker.begun
 
-    found, begun = asyncio.run(main())
+    outcomes, begun = asyncio.run(main())
     assert begun == [0, 1, 2]
-    assert [found[n] for n in range(3)] == [0, 1, 2]
-    stopped = [found[n] for n in range(3, 10)]
-    assert all(isinstance(one, StoppedError) and str(one) == "enough" for one in stopped)
+    assert [outcomes[n] for n in range(3)] == [0, 1, 2]
+    stopped = [outcomes[n] for n in range(3, 10)]
+    assert all(
+        isinstance(outcome, StoppedError) and str(outcome) == "enough" for outcome in stopped
+    )
 
 
 def test_a_config_error_after_a_result_stops_the_run_and_keeps_items_in_flight() -> None:
@@ -66,13 +68,18 @@ def test_a_config_error_after_a_result_stops_the_run_and_keeps_items_in_flight()
         run, worker = StopToken(), Slow(2, fails=4)
         worker.go.set()
         with run.activate():
-            return run, await put_through(worker, 20)
+            return run, await outcomes_of(worker, 20)
 
-    run, found = asyncio.run(main())
+    run, outcomes = asyncio.run(main())
     assert run.reason == "the key was revoked"
     assert not run.interrupted
-    assert [n for n, one in found.items() if not isinstance(one, WorkError)] == [0, 1, 2, 3]
-    assert len(found) == 20
+    assert [n for n, outcome in outcomes.items() if not isinstance(outcome, WorkError)] == [
+        0,
+        1,
+        2,
+        3,
+    ]
+    assert len(outcomes) == 20
 
 
 @pytest.mark.parametrize("inside", [True, False])
@@ -82,9 +89,9 @@ def test_a_config_error_before_a_result_or_without_a_stop_token_is_raised(inside
         worker.go.set()
         if inside:
             with StopToken().activate():
-                await put_through(worker, 3)
+                await outcomes_of(worker, 3)
         else:
-            await put_through(worker, 3)
+            await outcomes_of(worker, 3)
 
     with pytest.raises(ConfigError, match="revoked"):
         asyncio.run(main())
@@ -100,7 +107,7 @@ def test_a_stop_ends_sleeps_and_waits_for_a_permit() -> None:
             run.stop("enough")
             late = asyncio.create_task(sleep_or_stop(1e6))
             await asyncio.wait([*waits, late], timeout=60)
-            return [one.exception() for one in (*waits, late)]
+            return [task.exception() for task in (*waits, late)]
 
     assert [type(error) for error in asyncio.run(main())] == [StoppedError] * 3
 
@@ -128,17 +135,17 @@ def test_a_stop_lets_an_engine_finish_its_batch_only() -> None:
     async def main() -> tuple[Engine, dict[int, int | WorkError]]:
         run = StopToken()
         engine = Engine(run, asyncio.get_running_loop())
-        found: dict[int, int | WorkError] = {}
+        outcomes: dict[int, int | WorkError] = {}
         with run.activate():
-            await engine(range(6), found.__setitem__)
-            await engine(range(2), lambda index, one: found.update({6 + index: one}))
+            await engine(range(6), outcomes.__setitem__)
+            await engine(range(2), lambda index, outcome: outcomes.update({6 + index: outcome}))
         await engine.close()
-        return engine, found
+        return engine, outcomes
 
-    engine, found = asyncio.run(main())
+    engine, outcomes = asyncio.run(main())
     assert engine.batches == 1
-    assert [found[n] for n in range(2)] == [0, 2]
-    assert all(isinstance(found[n], StoppedError) for n in range(2, 8))
+    assert [outcomes[n] for n in range(2)] == [0, 2]
+    assert all(isinstance(outcomes[n], StoppedError) for n in range(2, 8))
 
 
 def test_the_first_reason_is_kept_and_code_outside_a_run_has_no_token() -> None:

@@ -16,8 +16,8 @@ def test_existing_objects_are_frozen_while_the_body_runs() -> None:
         async with gc_frozen(every=0.01):
             before = gc.get_freeze_count()
             assert before > 0
-            held = [[n] for n in range(10_000)]
-            while gc.get_freeze_count() < before + len(held):
+            objects = [[n] for n in range(10_000)]
+            while gc.get_freeze_count() < before + len(objects):
                 await asyncio.sleep(0.01)
 
     asyncio.run(go())

@@ -34,32 +34,32 @@ OUTCOMES = (
 EVENTS = st.lists(st.none() | st.tuples(OUTCOMES, st.integers(1, 3)))
 
 
-def told(
+def updates_of(
     events: Iterable[tuple[Completion | Verdict | WorkError, int] | None],
 ) -> list[ProgressUpdate]:
-    seen: list[ProgressUpdate] = []
-    count = ProgressCounter("judgment", "j", 99, seen.append)
+    updates: list[ProgressUpdate] = []
+    count = ProgressCounter("judgment", "j", 99, updates.append)
     for event in events:
         if event is None:
             count.add_stored()
         else:
             count.add_new(*event)
-    return seen
+    return updates
 
 
 @given(EVENTS)
 def test_counts_add_up_and_repeated_outcomes_are_paid_once(
     events: list[tuple[Completion | Verdict | WorkError, int] | None],
 ) -> None:
-    seen = told(events)
-    last, new = seen[-1], [event for event in events if event is not None]
-    records = [one for one, _ in new if not isinstance(one, WorkError)]
-    assert len(seen) == len(events) + 1
+    updates = updates_of(events)
+    last, new = updates[-1], [event for event in events if event is not None]
+    records = [outcome for outcome, _ in new if not isinstance(outcome, WorkError)]
+    assert len(updates) == len(events) + 1
     assert last.stored == len(events) - len(new)
-    assert last.failed == sum(times for one, times in new if isinstance(one, WorkError))
+    assert last.failed == sum(times for outcome, times in new if isinstance(outcome, WorkError))
     assert last.done == last.stored + sum(times for _, times in new)
     assert last.tokens == sum(map(tokens_of, records))
-    costs = [one.cost for one in records]
+    costs = [record.cost for record in records]
     if None in costs:
         assert last.cost is None
     else:
@@ -67,25 +67,25 @@ def test_counts_add_up_and_repeated_outcomes_are_paid_once(
 
 
 def test_remote_done_is_reported_on_change_until_an_outcome_arrives() -> None:
-    told: list[ProgressUpdate] = []
-    count = ProgressCounter("judgment", "j", 5, told.append)
+    updates: list[ProgressUpdate] = []
+    count = ProgressCounter("judgment", "j", 5, updates.append)
     for through in (0, 2, 2, 3):
         count.set_remote_done(through)
     count.add_new(WorkError("no"))
-    assert [progress.remote_done for progress in told] == [0, 2, 3, 0]
-    assert [progress.done for progress in told] == [0, 0, 0, 1]
+    assert [progress.remote_done for progress in updates] == [0, 2, 3, 0]
+    assert [progress.done for progress in updates] == [0, 0, 0, 1]
 
 
 def test_tokens_in_progress_become_tokens_when_an_outcome_arrives() -> None:
-    told: list[ProgressUpdate] = []
-    count = ProgressCounter("completion", "m", 3, told.append)
+    updates: list[ProgressUpdate] = []
+    count = ProgressCounter("completion", "m", 3, updates.append)
     for tokens in (5, 9, 9):
         count.set_tokens_in_progress(tokens)
     count.add_new(Completion(text="", tokens=6))
-    count.add_new(Completion(text="", tokens=7))  # it went on since somebody looked
+    count.add_new(Completion(text="", tokens=7))  # more tokens than last reported
     count.set_tokens_in_progress(4)
     count.add_new(WorkError("no"))
-    assert [(one.tokens, one.tokens_in_progress) for one in told] == [
+    assert [(update.tokens, update.tokens_in_progress) for update in updates] == [
         *((0, 0), (0, 5), (0, 9)),
         *((6, 3), (13, 0), (13, 4), (13, 0)),
     ]
@@ -100,8 +100,8 @@ def test_tokens_of_adds_input_and_output() -> None:
 
 
 def test_the_file_exists_during_the_run_only(tmp_path: Path) -> None:
-    seen: list[ProgressUpdate] = []
-    with ProgressFile(tmp_path, seen.append) as progress:
+    updates: list[ProgressUpdate] = []
+    with ProgressFile(tmp_path, updates.append) as progress:
         begun = read_progress(tmp_path)
         count = ProgressCounter("completion", "a", 2, progress)
         count.add_stored()
@@ -110,10 +110,10 @@ def test_the_file_exists_during_the_run_only(tmp_path: Path) -> None:
     assert begun is not None
     assert begun.rows == ()
     assert now is not None
-    assert now.rows == (seen[-1],)
+    assert now.rows == (updates[-1],)
     assert now.started == begun.started <= begun.updated < now.updated
     assert now.results == "results.json"
-    assert [one.done for one in seen] == [0, 1]
+    assert [update.done for update in updates] == [0, 1]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -129,7 +129,7 @@ def test_the_file_stays_if_the_run_was_stopped(tmp_path: Path, ends: type[BaseEx
         stopped(1)
     left = read_progress(tmp_path)
     assert left is not None
-    assert left.rows[0].done == 1  # the last word, however short ago the one before it was
+    assert left.rows[0].done == 1  # written at the end of the block without a pause
     assert not left.is_stale(left.updated + timedelta(seconds=10))
     assert left.is_stale(left.updated + timedelta(seconds=20))
     with pytest.raises(ends):
@@ -171,24 +171,24 @@ def test_an_unwritable_file_is_logged_once_and_does_not_stop_the_run(
 
 
 def test_a_concurrent_reader_never_sees_a_partial_file(tmp_path: Path) -> None:
-    found: list[ProgressReport | None] = []
+    reports: list[ProgressReport | None] = []
     over = threading.Event()
 
-    def look() -> None:
+    def read_until_over() -> None:
+        reports.append(read_progress(tmp_path))
         while not over.is_set():
-            found.append(read_progress(tmp_path))
+            reports.append(read_progress(tmp_path))
 
     with ProgressFile(tmp_path) as progress:
         for number in range(20):
             ProgressCounter("completion", f"{number}" * 500, 9, progress)
-        reader = threading.Thread(target=look)
+        reader = threading.Thread(target=read_until_over)
         reader.start()
         for _ in range(300):
             progress.write()
         over.set()
         reader.join()
-    assert found
-    assert None not in found
+    assert None not in reports
 
 
 def written(folder: Path, content: bytes) -> Path:
@@ -196,7 +196,7 @@ def written(folder: Path, content: bytes) -> Path:
     return folder
 
 
-def whole(**more: object) -> bytes:
+def report_json(**more: object) -> bytes:
     now = datetime.now(UTC).isoformat()
     report = {"schema": "bakeoff-progress/1", "started": now, "updated": now} | more
     return json.dumps(report).encode()
@@ -206,9 +206,9 @@ ROW = {"stage": "completion", "participant": "a", "done": 1, "total": 2}
 
 
 def test_a_valid_file_is_read(tmp_path: Path) -> None:
-    found = read_progress(written(tmp_path, whole(rows=[ROW])))
-    assert found is not None
-    assert found.rows == (ProgressUpdate(stage="completion", participant="a", done=1, total=2),)
+    report = read_progress(written(tmp_path, report_json(rows=[ROW])))
+    assert report is not None
+    assert report.rows == (ProgressUpdate(stage="completion", participant="a", done=1, total=2),)
 
 
 @pytest.mark.parametrize(
@@ -216,15 +216,15 @@ def test_a_valid_file_is_read(tmp_path: Path) -> None:
     [
         b"",
         b"\x00\xff",
-        whole()[:-9],
+        report_json()[:-9],
         b"[" * 100_000,
-        whole(more=1),
-        whole(schema="bakeoff-progress/2"),
-        whole(updated="2026-01-01T00:00:00"),  # of which zone?
-        whole(rows=[ROW | {"done": -1}]),
-        whole(rows=[ROW | {"cost": float("nan")}]),
-        whole(rows=[ROW | {"stage": "lunch"}]),
-        whole(rows=[ROW | {"participant": "x" * 2_000_000}]),
+        report_json(more=1),
+        report_json(schema="bakeoff-progress/2"),
+        report_json(updated="2026-01-01T00:00:00"),  # of which zone?
+        report_json(rows=[ROW | {"done": -1}]),
+        report_json(rows=[ROW | {"cost": float("nan")}]),
+        report_json(rows=[ROW | {"stage": "lunch"}]),
+        report_json(rows=[ROW | {"participant": "x" * 2_000_000}]),
     ],
     ids=range(11),
 )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.runtime import run_periodically, task_group, to_daemon_thread
-from tests.unit.runtime.test_workers import run
+from tests.unit.runtime.test_worker import run
 
 
 @given(st.integers(0, 3), st.integers(0, 3))
@@ -178,6 +178,8 @@ def test_a_cancelled_caller_does_not_wait_for_its_daemon_thread() -> None:
 
     before = set(threading.enumerate())
     asyncio.run(go())
-    (thread,) = {one for one in threading.enumerate() if one.name == "bakeoff-daemon"} - before
-    gate.set()  # it comes to its end when there is no loop any more, and nobody minds
+    (thread,) = {
+        thread for thread in threading.enumerate() if thread.name == "bakeoff-daemon"
+    } - before
+    gate.set()  # the thread ends after its event loop, without an error
     thread.join()

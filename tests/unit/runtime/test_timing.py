@@ -55,14 +55,14 @@ def test_overlapping_work_is_attributed_to_the_kind_of_higher_precedence(clock: 
 
 def test_a_kind_runs_until_all_work_of_it_has_ended(clock: Clock) -> None:
     with Stopwatch(clock) as watch:
-        one, other = timed("generate"), timed("generate")
-        one.__enter__()
+        first, second = timed("generate"), timed("generate")
+        first.__enter__()
         clock.now += 1
-        other.__enter__()
+        second.__enter__()
         clock.now += 2
-        one.__exit__(None, None, None)
+        first.__exit__(None, None, None)
         clock.now += 4
-        other.__exit__(None, None, None)
+        second.__exit__(None, None, None)
         clock.now += 8
     assert counted(watch) == {"generate": (7, 7)}
 

@@ -14,7 +14,7 @@ from bakeoff.stats.agreement import (
     krippendorff_alpha,
 )
 from tests.marks import examples, long
-from tests.unit.stats.helpers import same, sound
+from tests.unit.stats.checks import same, sound
 
 LEVELS: list[Level] = ["nominal", "ordinal", "interval"]
 COEFFICIENTS = [cohen_kappa, fleiss_kappa, gwet_ac1, krippendorff_alpha]
@@ -92,7 +92,7 @@ def test_alpha_of_krippendorffs_example() -> None:
 
 @few
 @given(ratings(most_raters=2))
-def test_ac1_of_two_raters_and_two_categories_is_gwet_s_formula(pair: Values) -> None:
+def test_ac1_of_two_raters_and_two_categories_equals_gwets_formula(pair: Values) -> None:
     binary = np.minimum(pair, 1)
     assume(len(np.unique(binary)) == 2)
     share = binary.mean()
@@ -116,26 +116,26 @@ def test_neither_raters_nor_names_nor_the_order_of_prompts_matter(
     names = rng.permutation(4).astype(float)
     other = np.where(np.isnan(two), np.nan, names[np.nan_to_num(two).astype(int)])
     other = other[rng.permutation(len(other))][:, ::-1]
-    one, renamed = coefficient(two), coefficient(other)
-    assert (one is None) == (renamed is None)
-    if one is not None:
-        assert sound(one)
-        assert renamed.estimate == pytest.approx(one.estimate, abs=1e-9)
-        assert one.estimate <= 1 + 1e-9
+    original, renamed = coefficient(two), coefficient(other)
+    assert (original is None) == (renamed is None)
+    if original is not None:
+        assert sound(original)
+        assert renamed.estimate == pytest.approx(original.estimate, abs=1e-9)
+        assert original.estimate <= 1 + 1e-9
 
 
 @few
 @given(ratings(missing=0.1))
-def test_the_scale_of_an_interval_and_any_rising_scale_of_ranks_do_not_matter(
+def test_alpha_does_not_depend_on_the_interval_scale_or_on_monotone_scales_of_ranks(
     rated: Values,
 ) -> None:
     pairs = [
         (krippendorff_alpha(rated, "interval"), krippendorff_alpha(10 - 3 * rated, "interval")),
         (krippendorff_alpha(rated, "ordinal"), krippendorff_alpha(np.exp(rated), "ordinal")),
     ]
-    for one, other in pairs:
-        assert (one is None) == (other is None)
-        assert one is None or same(one, other, within=1e-6)
+    for first, second in pairs:
+        assert (first is None) == (second is None)
+        assert first is None or same(first, second, within=1e-6)
 
 
 @pytest.mark.parametrize("coefficient", COEFFICIENTS)
@@ -206,7 +206,7 @@ def test_a_single_category_leaves_only_ac1() -> None:
     assert gwet_ac1(unanimous).estimate == 1
 
 
-def test_a_rare_category_that_a_resample_may_lose_stays_finite() -> None:
+def test_a_rare_category_has_a_finite_interval() -> None:
     rated = np.ones((30, 2))
     rated[0] = 0
     for coefficient in COEFFICIENTS:

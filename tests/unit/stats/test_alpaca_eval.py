@@ -97,14 +97,14 @@ def test_c_is_the_best_of_a_grouped_cross_validation() -> None:
 @examples(10)
 @given(st.integers(0, 10**6), st.sampled_from(GRID[3:].tolist()))
 @example(123339, 10_000.0)
-def test_swapping_the_models_mirrors_the_rate_where_no_gamed_rows_fix_the_difficulty(
-    seed: int, c: float
-) -> None:
-    one = inputs(60, seed, gamed=False)
+def test_swapping_the_models_mirrors_the_rate_without_gamed_rows(seed: int, c: float) -> None:
+    original = inputs(60, seed, gamed=False)
     other = replace(
-        one, preferences=1 - one.preferences, length_differences=-one.length_differences
+        original,
+        preferences=1 - original.preferences,
+        length_differences=-original.length_differences,
     )
-    ours, theirs = (length_controlled_win_rate(side, c) for side in (one, other))
+    ours, theirs = (length_controlled_win_rate(side, c) for side in (original, other))
     assert ours.win_rate == pytest.approx(1 - theirs.win_rate, abs=1e-6)
     length, difficulty, model = theirs.weights
     assert ours.weights == pytest.approx((length, -difficulty, -model), abs=1e-5)
@@ -113,8 +113,8 @@ def test_swapping_the_models_mirrors_the_rate_where_no_gamed_rows_fix_the_diffic
 @pytest.mark.parametrize("c", [None, 2.78])
 def test_a_model_against_itself_has_rate_one_half(c: float | None) -> None:
     rows = replace(inputs(40, 5), preferences=np.full(40, 0.5), length_differences=np.zeros(40))
-    for one in (rows, own_rows(rows)):
-        result = length_controlled_win_rate(one, c)
+    for rows_ in (rows, own_rows(rows)):
+        result = length_controlled_win_rate(rows_, c)
         assert result.win_rate == pytest.approx(0.5, abs=0.01)
 
 
@@ -129,12 +129,12 @@ def test_equal_lengths_and_difficulties_leave_the_win_rate_and_its_standard_erro
 
 def test_the_bootstrap_is_seeded() -> None:
     rows = inputs(40, 7)
-    one, again, other = (bootstrap_se(rows, 2.78, resamples=20, seed=s) for s in (1, 1, 2))
-    assert one == again != other
-    assert 0 < one < 0.2
+    first, repeated, second = (bootstrap_se(rows, 2.78, resamples=20, seed=s) for s in (1, 1, 2))
+    assert first == repeated != second
+    assert 0 < first < 0.2
 
 
-def test_too_few_prompts_need_a_c() -> None:
+def test_too_few_prompts_need_a_given_penalty() -> None:
     few = inputs(4, 8)
     with pytest.raises(ValueError, match="fewer than 5 prompts cannot be cross-validated"):
         length_controlled_win_rate(few)
@@ -143,8 +143,10 @@ def test_too_few_prompts_need_a_c() -> None:
 
 
 def test_one_prompt_can_be_fitted() -> None:
-    one = AlpacaEvalInputs(np.ones(1), np.full(1, 30.0), np.zeros(1), NONE, NONE, NONE.astype(int))
-    assert length_controlled_win_rate(one, 100.0).win_rate > 0.9
+    single = AlpacaEvalInputs(
+        np.ones(1), np.full(1, 30.0), np.zeros(1), NONE, NONE, NONE.astype(int)
+    )
+    assert length_controlled_win_rate(single, 100.0).win_rate > 0.9
 
 
 def test_wins_alone_stay_below_1() -> None:

@@ -18,7 +18,7 @@ from bakeoff.stats.bias import (
 from bakeoff.stats.intervals import proportion, t_interval, win_rate
 from bakeoff.stats.results import OrderEffect
 from tests.marks import examples, long
-from tests.unit.stats.helpers import close, mirrored, negated, same, sound
+from tests.unit.stats.checks import close, mirrored, negated, same, sound
 
 Verdicts = tuple[Values, Codes, Mask]
 
@@ -26,8 +26,8 @@ Verdicts = tuple[Values, Codes, Mask]
 @st.composite
 def verdicts(draw: st.DrawFn) -> Verdicts:
     """Single verdicts of any design: both orders, one, at random, repeats, or a mixture."""
-    one = st.tuples(st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.integers(0, 12), st.booleans())
-    drawn = draw(st.lists(one, min_size=1, max_size=50))
+    verdict = st.tuples(st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.integers(0, 12), st.booleans())
+    drawn = draw(st.lists(verdict, min_size=1, max_size=50))
     if draw(st.booleans()):  # every prompt in both orders
         drawn = [(value, i // 2, i % 2 == 0) for i, (value, *_) in enumerate(drawn)]
     values, prompts, first = zip(*drawn, strict=True)
@@ -52,17 +52,17 @@ def test_swapping_the_models_mirrors_the_win_rate_and_keeps_the_order_effect(
     drawn: Verdicts,
 ) -> None:
     values, prompts, first = drawn
-    one, other = order_effect(*drawn), order_effect(1 - values, prompts, ~first)
-    assert sound(one)
-    assert one.identified == other.identified
-    assert one.shown_first == pytest.approx(1 - other.shown_first)
-    assert (one.first_twice, one.second_twice, one.p) == (
-        other.first_twice,
-        other.second_twice,
-        other.p,
+    original, swapped = order_effect(*drawn), order_effect(1 - values, prompts, ~first)
+    assert sound(original)
+    assert original.identified == swapped.identified
+    assert original.shown_first == pytest.approx(1 - swapped.shown_first)
+    assert (original.first_twice, original.second_twice, original.p) == (
+        swapped.first_twice,
+        swapped.second_twice,
+        swapped.p,
     )
     for name, relation in (("effect", same), ("pick_first", same), ("balanced", mirrored)):
-        ours, theirs = getattr(one, name), getattr(other, name)
+        ours, theirs = getattr(original, name), getattr(swapped, name)
         assert (ours is None) == (theirs is None)
         assert ours is None or relation(ours, theirs), name
 
@@ -70,10 +70,13 @@ def test_swapping_the_models_mirrors_the_win_rate_and_keeps_the_order_effect(
 @given(verdicts())
 def test_a_judge_with_the_opposite_bias_has_the_opposite_effect(drawn: Verdicts) -> None:
     values, prompts, first = drawn
-    one, other = order_effect(*drawn), order_effect(values, prompts, ~first)
-    assert (one.first_twice, one.second_twice) == (other.second_twice, other.first_twice)
+    original, opposite = order_effect(*drawn), order_effect(values, prompts, ~first)
+    assert (original.first_twice, original.second_twice) == (
+        opposite.second_twice,
+        opposite.first_twice,
+    )
     for name, relation in (("effect", negated), ("pick_first", mirrored), ("balanced", same)):
-        ours, theirs = getattr(one, name), getattr(other, name)
+        ours, theirs = getattr(original, name), getattr(opposite, name)
         assert ours is None or relation(ours, theirs), name
 
 
@@ -85,26 +88,29 @@ def test_neither_the_order_of_verdicts_nor_the_names_of_prompts_matter(
     rng = np.random.default_rng(seed)
     places = rng.permutation(len(values))
     names = rng.permutation(60)
-    one = order_effect(*drawn)
+    original = order_effect(*drawn)
     other = order_effect(values[places], names[prompts][places], first[places])
-    assert (one.identified, one.first_twice, one.p) == (
+    assert (original.identified, original.first_twice, original.p) == (
         other.identified,
         other.first_twice,
         other.p,
     )
-    for ours, theirs in zip(estimates(one), estimates(other), strict=True):
+    for ours, theirs in zip(estimates(original), estimates(other), strict=True):
         assert ours is None or same(ours, theirs)
 
 
 @given(verdicts())
-def test_judging_everything_again_with_the_same_result_changes_nothing(drawn: Verdicts) -> None:
-    one = order_effect(*drawn)
-    other = order_effect(*(np.concatenate((part, part)) for part in drawn))
-    if one.identified == "both orders":
-        assert (one.first_twice, one.second_twice) == (other.first_twice, other.second_twice)
-    assert one.identified == other.identified
+def test_repeating_all_verdicts_changes_no_estimate(drawn: Verdicts) -> None:
+    original = order_effect(*drawn)
+    repeated = order_effect(*(np.concatenate((part, part)) for part in drawn))
+    if original.identified == "both orders":
+        assert (original.first_twice, original.second_twice) == (
+            repeated.first_twice,
+            repeated.second_twice,
+        )
+    assert original.identified == repeated.identified
     for name in ("effect", "balanced"):
-        ours, theirs = getattr(one, name), getattr(other, name)
+        ours, theirs = getattr(original, name), getattr(repeated, name)
         assert ours is None or same(ours, theirs), name
 
 
@@ -140,7 +146,7 @@ def test_both_orders_are_paired_by_prompt(pairs: list[tuple[float, float]]) -> N
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_random_order_has_welch_s_interval(seed: int) -> None:
+def test_a_random_order_has_welchs_interval(seed: int) -> None:
     rng = np.random.default_rng(seed)
     values, first = rng.random(80) ** 2, rng.random(80) < 0.3
     result = order_effect(values, np.arange(80), first)
@@ -154,7 +160,7 @@ def test_a_random_order_has_welch_s_interval(seed: int) -> None:
     assert result.balanced.se == pytest.approx(result.effect.se / 2)
 
 
-def test_a_few_prompts_in_both_orders_among_many_in_one_are_a_random_order() -> None:
+def test_few_prompts_in_both_orders_among_many_count_as_a_random_order() -> None:
     values, prompts, first = both_orders([1.0, 0.0], [1.0, 0.0])
     more = np.arange(2, 20)
     result = order_effect(
@@ -195,7 +201,7 @@ def test_one_prompt_on_a_side_has_no_spread_to_compare() -> None:
     assert result.pick_first.estimate == 1
 
 
-def test_a_random_order_without_spread_has_a_point() -> None:
+def test_a_random_order_without_spread_has_an_interval_of_width_0() -> None:
     result = order_effect(np.array([1.0, 1, 0, 0]), np.arange(4), np.array([1, 1, 0, 0]) > 0)
     assert (result.effect.low, result.effect.high, result.effect.se) == (1, 1, 0)
     assert result.balanced.estimate == 0.5
@@ -232,15 +238,15 @@ def test_the_interval_of_the_effect_covers() -> None:
 @given(st.lists(st.tuples(st.sampled_from([0, 0.2, 0.5, 1]), st.integers(-3, 3)), max_size=40))
 def test_swapping_the_models_changes_no_feature_bias(pairs: list[tuple[float, int]]) -> None:
     values, differences = (np.array([pair[i] for pair in pairs], dtype=float) for i in (0, 1))
-    one, other = feature_bias(values, differences), feature_bias(1 - values, -differences)
-    assert sound(one)
-    assert one.n == len(pairs)
-    assert one.more_wins == other.more_wins
-    assert one.spearman == pytest.approx(other.spearman)
+    original, swapped = feature_bias(values, differences), feature_bias(1 - values, -differences)
+    assert sound(original)
+    assert original.n == len(pairs)
+    assert original.more_wins == swapped.more_wins
+    assert original.spearman == pytest.approx(swapped.spearman)
 
 
 @given(st.integers(3, 40), st.integers(0, 10**6))
-def test_spearman_is_scipy_s_and_of_a_judge_of_length_alone_it_is_1(n: int, seed: int) -> None:
+def test_spearman_equals_scipys_and_is_1_for_a_judge_of_length(n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     differences = rng.normal(0, 500, n)
     by_length = feature_bias(expit(differences / 300), differences)
@@ -261,7 +267,7 @@ def test_spearman_is_scipy_s_and_of_a_judge_of_length_alone_it_is_1(n: int, seed
         ([1.0, 1, 1], [1.0, 2, 3], 3),
     ],
 )
-def test_where_nothing_varies_there_is_no_correlation(
+def test_constant_values_have_no_correlation(
     values: list[float], differences: list[float], expected: int
 ) -> None:
     result = feature_bias(np.array(values), np.array(differences))
@@ -298,24 +304,29 @@ def test_swapping_the_models_mirrors_the_win_rate_at_equal_length(
     n: int, seed: int, alpha: float, beta: float
 ) -> None:
     values, differences, _ = judged(n, seed, alpha, beta, shift=100)
-    one, other = length_effect(values, differences), length_effect(1 - values, -differences)
-    assert sound(one)
-    assert one.bias == other.bias or one.bias.spearman == pytest.approx(other.bias.spearman)
-    if one.controlled:
-        assert mirrored(one.controlled, other.controlled, within=1e-6)
-        assert same(one.slope, other.slope, within=1e-5)
-    assert one == length_effect(values, differences)
+    original, swapped = length_effect(values, differences), length_effect(1 - values, -differences)
+    assert sound(original)
+    assert original.bias == swapped.bias or original.bias.spearman == pytest.approx(
+        swapped.bias.spearman
+    )
+    if original.controlled:
+        assert mirrored(original.controlled, swapped.controlled, within=1e-6)
+        assert same(original.slope, swapped.slope, within=1e-5)
+    assert original == length_effect(values, differences)
 
 
 @pytest.mark.parametrize("scale", [0.01, 1_000])
 def test_the_unit_of_length_does_not_matter(scale: float) -> None:
     values, differences, _ = judged(80, 3, 0.5, 1.0)
-    one, other = length_effect(values, differences), length_effect(values, scale * differences)
-    assert same(one.controlled, other.controlled)
-    assert same(one.slope, other.slope, within=1e-7)
+    original, scaled = (
+        length_effect(values, differences),
+        length_effect(values, scale * differences),
+    )
+    assert same(original.controlled, scaled.controlled)
+    assert same(original.slope, scaled.slope, within=1e-7)
 
 
-def test_a_model_that_wins_by_length_alone_is_even_at_equal_length() -> None:
+def test_a_model_that_wins_by_length_alone_has_rate_half_at_equal_length() -> None:
     values, differences, _ = judged(600, 7, 0.0, 2.0, shift=400)
     result = length_effect(values, differences)
     assert win_rate(values).low > 0.65
@@ -368,7 +379,7 @@ def test_the_interval_at_equal_length_covers(runs: int, least: float) -> None:
         ([1.0] * 5 + [0.0] * 14, list(range(19))),
     ],
 )
-def test_with_few_prompts_wins_or_losses_or_equal_lengths_there_is_nothing_to_fit(
+def test_few_prompts_wins_or_losses_or_equal_lengths_are_not_fitted(
     values: list[float], differences: list[float]
 ) -> None:
     result = length_effect(np.array(values), np.array(differences, dtype=float))
@@ -384,20 +395,20 @@ def test_twenty_prompts_with_five_wins_can_be_fitted() -> None:
 
 
 @pytest.mark.parametrize("n", [20, 40, 400])
-def test_length_that_separates_wins_from_losses_stays_finite(n: int) -> None:
+def test_separating_lengths_have_a_finite_slope(n: int) -> None:
     values = np.repeat([0.0, 1.0], n // 2)
     result = length_effect(values, np.where(values > 0.5, 100.0, -100.0) + np.arange(n))
     assert sound(result)
     assert 3 < result.slope.estimate < 100
 
 
-def test_one_huge_length_stays_finite() -> None:
+def test_one_huge_length_has_a_finite_slope() -> None:
     differences = np.append(np.arange(40.0) - 20, 1e7)
     result = length_effect(np.append((np.arange(40) > 20) * 1.0, 1.0), differences)
     assert sound(result)
 
 
-def test_lengths_that_separate_and_hardly_differ_but_for_two_stay_finite() -> None:
+def test_separating_lengths_with_two_outliers_have_a_finite_win_rate() -> None:
     """The slope is out of reach of the bounded Newton steps; the win rate is not."""
     values = np.repeat([0.0, 1.0], 100)
     differences = np.where(values > 0.5, 1.0, -1.0)
@@ -413,25 +424,29 @@ def test_lengths_that_separate_and_hardly_differ_but_for_two_stay_finite() -> No
 
 
 @given(st.lists(st.tuples(st.sampled_from([0, 0.5, 1.0]), st.booleans(), st.booleans())))
-def test_leak_effect_is_the_win_rate_where_only_one_side_leaks(
+def test_leak_effect_is_the_win_rate_if_only_one_side_leaks(
     drawn: list[tuple[float, bool, bool]],
 ) -> None:
     values = np.array([value for value, *_ in drawn], dtype=float)
     a, b = (np.array([row[i] for row in drawn], dtype=bool) for i in (1, 2))
-    one, other = leak_effect(values, a, b), leak_effect(1 - values, b, a)
-    assert sound(one)
+    original, swapped = leak_effect(values, a, b), leak_effect(1 - values, b, a)
+    assert sound(original)
     clean = int((~a & ~b).sum())
-    assert one.only_a + one.only_b + one.both + clean == len(drawn)
-    assert (one.only_a, one.only_b, one.both) == (other.only_b, other.only_a, other.both)
+    assert original.only_a + original.only_b + original.both + clean == len(drawn)
+    assert (original.only_a, original.only_b, original.both) == (
+        swapped.only_b,
+        swapped.only_a,
+        swapped.both,
+    )
     for ours, theirs, n in (
-        (one.rate_only_a, other.rate_only_b, one.only_a),
-        (one.rate_only_b, other.rate_only_a, one.only_b),
+        (original.rate_only_a, swapped.rate_only_b, original.only_a),
+        (original.rate_only_b, swapped.rate_only_a, original.only_b),
     ):
         assert (ours is None) == (theirs is None) == (n == 0)
         assert ours is None or (mirrored(ours, theirs) and ours.n == n)
 
 
-def test_a_judge_that_punishes_leaks_shows_in_the_two_rates() -> None:
+def test_a_judge_that_punishes_leaks_lowers_the_rate_of_the_leaking_side() -> None:
     a, b = np.repeat([True, False], 20), np.repeat([False, True], 20)
     result = leak_effect(b.astype(float), a, b)
     assert (result.rate_only_a.estimate, result.rate_only_b.estimate) == (0, 1)

@@ -14,7 +14,7 @@ from bakeoff.stats.calibration import (
     ppi_plus_plus,
     rogan_gladen,
 )
-from tests.unit.stats.helpers import close, mirrored, sound
+from tests.unit.stats.checks import close, mirrored, sound
 
 shares = st.floats(0, 1)
 samples = st.tuples(st.integers(2, 60), st.integers(1, 200), shares, st.integers(0, 10**6))
@@ -47,11 +47,11 @@ def test_swapping_the_models_mirrors_the_corrected_rate(
     sample: tuple[int, int, float, int],
 ) -> None:
     parts = random_labels(*sample)
-    one, other = ppi_plus_plus(*parts), ppi_plus_plus(*(1 - part for part in parts))
-    assert sound(one)
-    assert mirrored(one.value, other.value)
-    assert one.weight == pytest.approx(other.weight)
-    assert 0 <= one.weight <= 1
+    original, swapped = ppi_plus_plus(*parts), ppi_plus_plus(*(1 - part for part in parts))
+    assert sound(original)
+    assert mirrored(original.value, swapped.value)
+    assert original.weight == pytest.approx(swapped.weight)
+    assert 0 <= original.weight <= 1
 
 
 @given(samples, st.sampled_from(["constant", "opposite"]))
@@ -119,24 +119,24 @@ def test_lee_interval_of_the_authors_example() -> None:
     st.tuples(shares, st.integers(0, 99)),
     st.tuples(shares, st.integers(0, 99)),
 )
-def test_lee_s_interval_is_in_0_to_1_mirrored_and_needs_a_judge_better_than_chance(
+def test_lee_interval_is_within_0_and_1_mirrored_and_none_without_a_judge_better_than_chance(
     rate: float, n: int, negatives: tuple[float, int], positives: tuple[float, int]
 ) -> None:
-    one = lee_interval(rate, n, negatives, positives)
+    interval = lee_interval(rate, n, negatives, positives)
     other = lee_interval(1 - rate, n, positives, negatives)
     power = negatives[0] + positives[0] - 1
     assume(abs(power) > 1e-6)
-    assert (one is None) == (other is None)
+    assert (interval is None) == (other is None)
     if power < 0:
-        assert one is None
-    if one is not None:
-        assert sound(one)
-        assert 0 <= one.value.low <= one.value.high <= 1
-        assert mirrored(one.value, other.value, within=1e-6)
+        assert interval is None
+    if interval is not None:
+        assert sound(interval)
+        assert 0 <= interval.value.low <= interval.value.high <= 1
+        assert mirrored(interval.value, other.value, within=1e-6)
 
 
 @pytest.mark.slow
-def test_lee_s_interval_covers_where_the_judge_errs_alike_on_both_sets() -> None:
+def test_lee_interval_covers_if_error_rates_are_equal_on_both_sets() -> None:
     rng = np.random.default_rng(61)
     truth, sensitivity, specificity = 0.3, 0.85, 0.75
     judged_rate = sensitivity * truth + (1 - specificity) * (1 - truth)
@@ -189,7 +189,7 @@ def test_the_number_of_labels_is_the_same_for_both_models(
 ) -> None:
     labels, judged, more = random_labels(*sample)
     total = len(labels) + len(more)
-    one = labels_needed(labels, judged, total, away)
+    labels_for_a = labels_needed(labels, judged, total, away)
     other = labels_needed(1 - labels, 1 - judged, total, away)
-    assert (one is None) == (other is None)
-    assert one is None or other is None or abs(one - other) <= 1
+    assert (labels_for_a is None) == (other is None)
+    assert labels_for_a is None or other is None or abs(labels_for_a - other) <= 1

@@ -20,7 +20,7 @@ from bakeoff.stats.sequential import (
     mean_confidence_sequence,
 )
 from tests.marks import examples
-from tests.unit.stats.helpers import mirrored, same, singles, sound, values_of_any_kind
+from tests.unit.stats.checks import mirrored, same, singles, sound, values_of_any_kind
 
 alphas = st.sampled_from([0.001, 0.025, 0.05, 0.3])
 simultaneous_margins = st.sampled_from([0.0, 0.05, 0.2, 0.5])
@@ -148,7 +148,7 @@ def test_each_look_uses_the_values_so_far(values: Values, alpha: float) -> None:
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0, 1e-12, 1 - 1e-12, 0.3])
 @pytest.mark.parametrize("count", [1, 20, 3_000])
-def test_values_that_are_all_the_same(value: float, count: int) -> None:
+def test_equal_values_have_a_sound_sequence(value: float, count: int) -> None:
     result = mean_confidence_sequence(np.full(count, value))
     assert sound(result)
     assert result.low <= value <= result.high
@@ -171,7 +171,7 @@ def test_more_of_the_same_values_narrow_the_sequence() -> None:
 
 
 @given(singles, alphas)
-def test_for_wins_ties_and_losses_it_equals_the_sign_e_process(
+def test_the_sequence_of_wins_ties_and_losses_equals_the_sign_e_process(
     values: Values, alpha: float
 ) -> None:
     log_e = float(log_e_value(np.sum(values == 1), np.sum(values == 0)))
@@ -186,7 +186,7 @@ def test_for_wins_ties_and_losses_it_equals_the_sign_e_process(
 
 
 @pytest.mark.parametrize(("wins", "losses"), [(2_090, 1_910), (5_075, 4_925), (60, 440)])
-def test_it_equals_the_sign_e_process_for_many_values(wins: int, losses: int) -> None:
+def test_the_sequence_of_many_values_equals_the_sign_e_process(wins: int, losses: int) -> None:
     """The grid of beliefs is fine enough for a very concentrated posterior."""
     result = anytime_test(np.repeat([1.0, 0.0], (wins, losses)))
     log_e = float(log_e_value(np.array(wins), np.array(losses)))
@@ -241,10 +241,10 @@ def test_the_sequential_test_agrees_with_the_interval_at_every_look(
         looks.add(value)
         if count % 20 and count != len(values) and len(values) > 60:
             continue
-        seen = np.array(values[:count])
-        if not _clear(seen, margin, alpha):
+        values_ = np.array(values[:count])
+        if not _clear(values_, margin, alpha):
             continue
-        outcome = interval_outcome(mean_confidence_sequence(seen, alpha), margin)
+        outcome = interval_outcome(mean_confidence_sequence(values_, alpha), margin)
         different = {"better": "different", "worse": "different", "not enough data": None}
         assert looks.decision == different.get(outcome, outcome), (count, outcome)
 
@@ -329,12 +329,12 @@ def test_the_mean_is_missed_at_any_of_200_looks_in_less_than_5_percent_of_the_ru
 ) -> None:
     truth, draw = KINDS[kind]
     runs = draw(np.random.default_rng(53), (400, 200))
-    made = np.array([log_wealth_at_each_look(run, truth) for run in runs])
-    over = made.max(axis=1) > math.log(20)
+    paths = np.array([log_wealth_at_each_look(run, truth) for run in runs])
+    over = paths.max(axis=1) > math.log(20)
     print(f"{kind}: {over.mean():.4f}")
     assert 0 < over.mean() < 0.05
     for run in [*np.flatnonzero(over)[:2], *np.flatnonzero(~over)[:2]]:
-        look = int(made[run].argmax()) + 1
+        look = int(paths[run].argmax()) + 1
         lows, highs = confidence_sequence_at(runs[run], [look])
         assert ((lows > truth) | (highs < truth))[0] == over[run]
 

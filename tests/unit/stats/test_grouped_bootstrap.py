@@ -7,7 +7,7 @@ import pytest
 
 from bakeoff.stats.intervals import bca, grouped_bca
 from bakeoff.stats.results import Estimate
-from tests.unit.stats.helpers import close, same, sound
+from tests.unit.stats.checks import close, same, sound
 
 Values = np.ndarray
 VALUES = np.array([0.0, 0.1, 0.5, 0.5, 1.0])  # by kind of prompt
@@ -26,7 +26,7 @@ def bca_of_values(values: Values, clusters: Values | None = None) -> Estimate:
 
 
 @pytest.mark.parametrize("n", [2, 40, 1_000])
-def test_up_to_1000_prompts_it_equals_bca(n: int) -> None:
+def test_up_to_1000_prompts_the_grouped_bootstrap_equals_bca(n: int) -> None:
     kinds = random_kinds(n)
     result = grouped_bca(mean_of(VALUES), kinds)[0]
     assert same(result, bca_of_values(VALUES[kinds]))
@@ -34,7 +34,7 @@ def test_up_to_1000_prompts_it_equals_bca(n: int) -> None:
     assert sound(result)
 
 
-def test_up_to_1000_clusters_it_equals_bca() -> None:
+def test_up_to_1000_clusters_the_grouped_bootstrap_equals_bca() -> None:
     kinds, clusters = random_kinds(300), random_kinds(300, 50, seed=1)
     result = grouped_bca(mean_of(VALUES), kinds, clusters)[0]
     assert same(result, bca_of_values(VALUES[kinds], clusters))

@@ -20,7 +20,7 @@ from bakeoff.stats.intervals import (
     win_rate,
 )
 from tests.marks import examples
-from tests.unit.stats.helpers import (
+from tests.unit.stats.checks import (
     averages,
     close,
     mirrored,
@@ -38,7 +38,7 @@ def table(wins: int, ties: int, losses: int) -> Values:
     return np.repeat([1.0, 0.5, 0.0], [wins, ties, losses])
 
 
-def whole(values: Values) -> bool:
+def is_win_tie_loss(values: Values) -> bool:
     return bool(np.isin(values, (0, 0.5, 1)).all())
 
 
@@ -59,7 +59,9 @@ def values_in_clusters(draw: st.DrawFn) -> tuple[Values, np.ndarray]:
 
 
 @given(st.integers(0, 300), st.integers(0, 300), st.sampled_from([0.8, 0.95, 0.99]))
-def test_without_ties_it_is_wilson_s_interval(wins: int, losses: int, level: float) -> None:
+def test_without_ties_the_win_rate_has_wilsons_interval(
+    wins: int, losses: int, level: float
+) -> None:
     assume(wins + losses)
     ours = effective_wilson(table(wins, 0, losses), level)
     theirs = binomtest(wins, wins + losses).proportion_ci(level, method="wilson")
@@ -72,7 +74,7 @@ def test_a_proportion_of_no_trials_is_none() -> None:
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 20))
-def test_ties_make_it_narrower_than_half_wins_and_half_losses_would(
+def test_ties_have_a_narrower_interval_than_half_wins_and_half_losses(
     wins: int, losses: int, pairs_of_ties: int
 ) -> None:
     n = wins + losses + 2 * pairs_of_ties
@@ -95,7 +97,7 @@ def test_the_standard_error_of_single_verdicts_is_that_of_a_mean(values: Values)
 
 
 @given(st.integers(1, 1_000))
-def test_all_wins_and_all_losses(n: int) -> None:
+def test_all_wins_or_all_losses_have_wilsons_interval(n: int) -> None:
     wins, losses = win_rate(np.ones(n)), win_rate(np.zeros(n))
     theirs = binomtest(n, n).proportion_ci(method="wilson")
     assert close(wins, 1, theirs.low, 1)
@@ -125,7 +127,7 @@ def test_one_prompt_has_a_wide_interval(value: float) -> None:
 
 
 @given(values_in_clusters(), st.booleans(), levels)
-def test_an_interval_is_in_0_to_1_and_holds_its_mean(
+def test_an_interval_is_within_0_and_1_and_contains_the_mean(
     drawn: tuple[Values, np.ndarray], alone: bool, level: float
 ) -> None:
     values, clusters = drawn
@@ -142,9 +144,9 @@ def test_swapping_the_models_mirrors_the_interval(
 ) -> None:
     values, clusters = drawn
     by = None if alone else clusters
-    one, other = win_rate(values, by), win_rate(1 - values, by)
-    assert mirrored(one, other, within=1e-7)
-    assert (one.method, one.n) == (other.method, other.n)
+    original, swapped = win_rate(values, by), win_rate(1 - values, by)
+    assert mirrored(original, swapped, within=1e-7)
+    assert (original.method, original.n) == (swapped.method, swapped.n)
 
 
 @given(values_in_clusters(), st.booleans(), st.randoms(use_true_random=False))
@@ -154,10 +156,10 @@ def test_the_order_of_the_prompts_does_not_matter(
     values, clusters = drawn
     places = list(range(len(values)))
     rng.shuffle(places)
-    one = win_rate(values, None if alone else clusters)
+    original = win_rate(values, None if alone else clusters)
     other = win_rate(values[places], None if alone else clusters[places])
-    assert same(one, other)
-    assert one.method == other.method
+    assert same(original, other)
+    assert original.method == other.method
 
 
 @given(values_in_clusters(), st.booleans())
@@ -173,17 +175,17 @@ def test_a_higher_level_is_a_wider_interval(drawn: tuple[Values, np.ndarray], al
 def test_the_method_is_chosen_by_the_values(single: Values, average: Values) -> None:
     assert win_rate(single) == effective_wilson(single)
     average = np.round(average, 9)  # smaller differences count as rounding
-    assert whole(average) or win_rate(average) == cluster_robust_mean(average, None)
+    assert is_win_tie_loss(average) or win_rate(average) == cluster_robust_mean(average, None)
     wilson = win_rate(average).method == "effective-n Wilson"
-    assert wilson == (whole(average) or np.ptp(average) <= 1e-9)
+    assert wilson == (is_win_tie_loss(average) or np.ptp(average) <= 1e-9)
 
 
 @given(st.integers(2, 90), st.floats(0.02, 0.98), st.integers(0, 2**32 - 1))
-def test_averages_have_student_s_interval_on_the_logit_scale_where_there_are_few(
+def test_few_averages_have_students_interval_on_the_logit_scale(
     n: int, centre: float, seed: int
 ) -> None:
     values = np.random.default_rng(seed).beta(4 * centre, 4 * (1 - centre), n).round(9)
-    assume(np.ptp(values) > 1e-3 and not whole(values))
+    assume(np.ptp(values) > 1e-3 and not is_win_tie_loss(values))
     estimate, m = win_rate(values), values.mean()
     if n < 30 or n * min(m, 1 - m) < 15:
         low, high = t.interval(0.95, n - 1, loc=logit(m), scale=sem(values) / (m * (1 - m)))
@@ -223,16 +225,16 @@ def test_repeating_each_value_in_its_cluster_changes_nothing(
 ) -> None:
     values, clusters = drawn
     values = np.round(values, 6)  # differences of 1e-9 may count as rounding
-    one = cluster_robust_mean(values, clusters)
+    original = cluster_robust_mean(values, clusters)
     many = cluster_robust_mean(np.repeat(values, times), np.repeat(clusters, times))
-    assert same(one, many)
-    assert one.n == many.n == len(set(clusters.tolist()))
-    if one.se is not None:
-        assert many.se == pytest.approx(one.se, abs=1e-9)
+    assert same(original, many)
+    assert original.n == many.n == len(set(clusters.tolist()))
+    if original.se is not None:
+        assert many.se == pytest.approx(original.se, abs=1e-9)
 
 
 @given(quarters, st.integers(2, 4))
-def test_a_prompt_s_copies_are_one_prompt(values: Values, times: int) -> None:
+def test_copies_of_a_prompt_count_as_one_prompt(values: Values, times: int) -> None:
     """Averaging the copies of each prompt first gives the same interval."""
     prompts = np.repeat(np.arange(len(values)), times)
     assert same(
@@ -266,7 +268,7 @@ def test_all_in_one_cluster_is_one_unit() -> None:
     assert estimate.high - estimate.low > 0.7
 
 
-def test_one_huge_cluster_leaves_the_interval_inside_0_and_1() -> None:
+def test_one_huge_cluster_has_an_interval_within_0_and_1() -> None:
     values = np.repeat([1.0, 0.0], 29)
     estimate = cluster_robust_mean(
         values, np.concatenate((np.zeros(29, dtype=int), np.arange(1, 30)))
@@ -278,7 +280,7 @@ def test_one_huge_cluster_leaves_the_interval_inside_0_and_1() -> None:
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=50).map(np.array), levels)
-def test_score_differences_have_student_s_interval(values: Values, level: float) -> None:
+def test_score_differences_have_students_interval(values: Values, level: float) -> None:
     assume(np.ptp(values) > 1e-3)
     low, high = t.interval(level, len(values) - 1, loc=values.mean(), scale=sem(values))
     estimate = t_interval(values, level)
@@ -287,7 +289,7 @@ def test_score_differences_have_student_s_interval(values: Values, level: float)
 
 
 @given(st.floats(-5, 5), st.integers(1, 5))
-def test_score_differences_that_are_all_the_same_have_a_point(value: float, n: int) -> None:
+def test_equal_score_differences_have_an_interval_of_width_0(value: float, n: int) -> None:
     estimate = t_interval(np.full(n, value))
     assert sound(estimate)
     assert estimate.high - estimate.low <= 1e-9
@@ -299,7 +301,7 @@ def test_the_means_of_clusters_are_in_the_order_of_their_codes() -> None:
     assert means.tolist() == [0.0, 0.25, 0.75]
 
 
-def test_the_bootstrap_of_a_mean_is_scipy_s() -> None:
+def test_the_bootstrap_of_a_mean_equals_scipys() -> None:
     values = np.random.default_rng(5).exponential(size=40)
     ours = bca(mean_of(values), 40)[0]
     theirs = stats.bootstrap((values,), np.mean, n_resamples=9_999, rng=np.random.default_rng(1))
@@ -352,9 +354,9 @@ def test_the_bootstrap_survives_degenerate_data(values: list[float], statistic: 
 @examples(20)
 @given(averages)
 def test_the_bootstrap_is_seeded(values: Values) -> None:
-    one, again = (bca(mean_of(values), len(values), resamples=200) for _ in range(2))
-    assert one == again
-    assert sound(one)
+    first, second = (bca(mean_of(values), len(values), resamples=200) for _ in range(2))
+    assert first == second
+    assert sound(first)
 
 
 def test_the_bootstrap_draws_whole_clusters() -> None:
@@ -442,7 +444,7 @@ def test_95_percent_intervals_of_soft_preferences_cover(n: int, a: float, b: flo
 @pytest.mark.slow
 @pytest.mark.parametrize("theta", [0.5, 0.8])
 @pytest.mark.parametrize("clusters", [10, 40])
-def test_95_percent_intervals_over_clusters_cover_where_those_over_prompts_do_not(
+def test_95_percent_intervals_over_clusters_cover_and_those_over_prompts_do_not(
     clusters: int, theta: float
 ) -> None:
     runs, size = 3_000, 3

@@ -36,9 +36,9 @@ def random_selection_input(outcomes: PairwiseOutcomes, seed: int, share: float) 
 def neighbours_variance(information: np.ndarray, ranked: list[int]) -> float:
     covariance = np.linalg.inv(information)
     total = 0.0
-    for one, other in pairwise(ranked):
+    for left, right in pairwise(ranked):
         across = np.zeros(len(ranked))
-        across[one], across[other] = 1, -1
+        across[left], across[right] = 1, -1
         total += across @ covariance @ across
     return total
 
@@ -50,7 +50,7 @@ def test_each_pair_lowers_the_neighbor_variances_most(
     outcomes = random_outcomes(seed, items, ties=ties)
     chosen = select_pairs(outcomes, items, 4, prompts=prompts)
     fitted = bradley_terry(outcomes, items, ties=bool(ties), resamples=0)
-    theta = np.array([one.estimate for one in fitted.strengths])
+    theta = np.array([rating.estimate for rating in fitted.strengths])
     information = 1e-2 * np.eye(items)
     added = {}
     for i, j in combinations(range(items), 2):
@@ -96,11 +96,11 @@ def test_pairs_are_distinct_and_unmet_pairs_come_first(
 
 @given(seeds)
 def test_renaming_the_items_renames_the_pairs(seed: int) -> None:
-    one = random_outcomes(seed)
+    outcomes = random_outcomes(seed)
     names = np.random.default_rng(seed).permutation(5)
-    other = dataclasses.replace(one, left=names[one.left], right=names[one.right])
-    renamed = [tuple(sorted((names[i], names[j]))) for i, j in select_pairs(one, 5, 6)]
-    assert set(renamed[:1]) == set(select_pairs(other, 5, 1)) or tied(one)
+    other = dataclasses.replace(outcomes, left=names[outcomes.left], right=names[outcomes.right])
+    renamed = [tuple(sorted((names[i], names[j]))) for i, j in select_pairs(outcomes, 5, 6)]
+    assert set(renamed[:1]) == set(select_pairs(other, 5, 1)) or tied(outcomes)
 
 
 def tied(outcomes: PairwiseOutcomes) -> bool:
@@ -124,33 +124,40 @@ def test_selection_depends_on_outcomes_through_strengths_only(seed: int) -> None
     assert select_pairs(twice, 5, 5) == select_pairs(double, 5, 5)
 
 
-def test_for_models_far_apart_neighbors_are_selected() -> None:
+def test_neighbors_are_selected_for_models_far_apart() -> None:
     rng = np.random.default_rng(3)
     strengths = np.array([3.0, 1.0, -1.0, -3.0])
-    one = random_outcomes(0, 4, 200)
-    won = rng.random(len(one.values)) < expit(strengths[one.left] - strengths[one.right])
-    outcomes = dataclasses.replace(one, values=won.astype(float))
+    outcomes_ = random_outcomes(0, 4, 200)
+    won = rng.random(len(outcomes_.values)) < expit(
+        strengths[outcomes_.left] - strengths[outcomes_.right]
+    )
+    outcomes = dataclasses.replace(outcomes_, values=won.astype(float))
     assert set(select_pairs(outcomes, 4, 3)) == {(0, 1), (1, 2), (2, 3)}
 
 
-def test_an_unmet_pair_comes_first_however_uninformative() -> None:
-    one = random_outcomes(0, 4, 200)
+def test_an_unmet_pair_is_selected_first_even_if_uninformative() -> None:
+    outcomes_ = random_outcomes(0, 4, 200)
     strengths = np.array([4.0, 1.0, -1.0, -4.0])
-    won = np.random.default_rng(0).random(len(one.values)) < expit(
-        strengths[one.left] - strengths[one.right]
+    won = np.random.default_rng(0).random(len(outcomes_.values)) < expit(
+        strengths[outcomes_.left] - strengths[outcomes_.right]
     )
-    kept = (one.left > 0) | (one.right < 3)
+    kept = (outcomes_.left > 0) | (outcomes_.right < 3)
     outcomes = PairwiseOutcomes(
-        one.left[kept], one.right[kept], won[kept].astype(float), one.prompts[kept]
+        outcomes_.left[kept],
+        outcomes_.right[kept],
+        won[kept].astype(float),
+        outcomes_.prompts[kept],
     )
     assert select_pairs(outcomes, 4, 2)[0] == (0, 3)
-    assert (0, 3) not in select_pairs(dataclasses.replace(one, values=won.astype(float)), 4, 3)
+    assert (0, 3) not in select_pairs(
+        dataclasses.replace(outcomes_, values=won.astype(float)), 4, 3
+    )
 
 
 def test_the_most_uncertain_neighbors_come_first() -> None:
-    one = random_outcomes(1, 4, 40)
-    few = ((one.left == 2) | (one.right == 3)) & (one.prompts > 3)
-    seldom = PairwiseOutcomes(*(getattr(one, n)[~few] for n in FIELDS))
+    outcomes = random_outcomes(1, 4, 40)
+    few = ((outcomes.left == 2) | (outcomes.right == 3)) & (outcomes.prompts > 3)
+    seldom = PairwiseOutcomes(*(getattr(outcomes, n)[~few] for n in FIELDS))
     strengths = [s.estimate for s in bradley_terry(seldom, 4, ties=True, resamples=0).strengths]
     i, j = select_pairs(seldom, 4, 1)[0]
     assert 3 in (i, j)
@@ -167,8 +174,10 @@ def test_without_outcomes_every_pair_is_unmet() -> None:
 
 
 def test_a_model_that_always_wins_and_ties_alone_are_handled() -> None:
-    one = random_outcomes(2, 4, 20, ties=0)
-    always = dataclasses.replace(one, values=np.where(one.left == 0, 1.0, one.values))
-    ties = dataclasses.replace(one, values=np.full(len(one.values), 0.5))
+    outcomes_ = random_outcomes(2, 4, 20, ties=0)
+    always = dataclasses.replace(
+        outcomes_, values=np.where(outcomes_.left == 0, 1.0, outcomes_.values)
+    )
+    ties = dataclasses.replace(outcomes_, values=np.full(len(outcomes_.values), 0.5))
     for outcomes in (always, ties):
         assert len(select_pairs(outcomes, 4, 6)) == 6

@@ -22,7 +22,7 @@ from bakeoff.stats.power import (
     z_sum,
 )
 from bakeoff.stats.sequential import SequentialTest
-from tests.unit.stats.helpers import sound, values_of_any_kind
+from tests.unit.stats.checks import sound, values_of_any_kind
 
 powers = st.sampled_from([0.5, 0.8, 0.95])
 
@@ -55,7 +55,7 @@ def test_no_or_a_tiny_effect_gives_none(sd: float) -> None:
     assert prompts_needed(1.0, 1e-3) is None
 
 
-def test_an_effect_without_noise_needs_one_prompt() -> None:
+def test_an_effect_without_variance_needs_one_prompt() -> None:
     assert prompts_needed(0.0, 0.1) == 1
 
 
@@ -80,12 +80,14 @@ def test_each_variance_has_its_number_of_samples() -> None:
 @given(values_of_any_kind, st.sampled_from([0.0, 0.05, 0.2, 0.5]))
 def test_swapping_the_models_changes_no_power(values: Values, margin: float) -> None:
     values = np.round(values, 3)
-    one, other = power_analysis(values, margin), power_analysis(1 - values, margin)
-    assert sound(one)
-    assert one.detectable == pytest.approx(other.detectable)
-    assert (one.needed is None) == (other.needed is None)
-    assert one.needed is None or one.needed == pytest.approx(other.needed, rel=1e-6, abs=1)
-    assert one.method == other.method
+    original, swapped = power_analysis(values, margin), power_analysis(1 - values, margin)
+    assert sound(original)
+    assert original.detectable == pytest.approx(swapped.detectable)
+    assert (original.needed is None) == (swapped.needed is None)
+    assert original.needed is None or original.needed == pytest.approx(
+        swapped.needed, rel=1e-6, abs=1
+    )
+    assert original.method == swapped.method
 
 
 @given(values_of_any_kind, st.sampled_from([0.0, 0.05, 0.2]))
@@ -119,7 +121,7 @@ def test_a_mean_on_the_edge_of_the_margin_counts_as_outside_on_both_sides(more: 
 
 
 @pytest.mark.parametrize("wins", [50, 51, 53])
-def test_inside_the_margin_the_whole_interval_has_to_fit_into_it(wins: int) -> None:
+def test_equivalence_needs_the_whole_interval_within_the_margin(wins: int) -> None:
     values = np.repeat([1.0, 0.0], (wins, 100 - wins))
     power = power_analysis(values, 0.05)
     assert power.method.endswith("within the margin")
@@ -143,7 +145,7 @@ def test_all_ties_with_margin_0_give_none() -> None:
     assert power_analysis(np.full(20, 0.5), 0.0).needed is None
 
 
-# What they can show where the run is looked at, and may end, after each.
+# Power of runs that are tested, and may end, after each prompt.
 
 
 @given(values_of_any_kind, st.sampled_from([0.0, 0.05, 0.2]))
@@ -152,20 +154,20 @@ def test_optional_stopping_needs_more_and_a_smaller_alpha_more_still(
 ) -> None:
     fixed = power_analysis(values, margin)
     looked = [power_analysis(values, margin, anytime=alpha) for alpha in (0.05, 0.025, 0.05 / 45)]
-    assert all(sound(one) for one in looked)
-    detectable_ = [fixed.detectable, *(one.detectable for one in looked)]
+    assert all(sound(analysis) for analysis in looked)
+    detectable_ = [fixed.detectable, *(analysis.detectable for analysis in looked)]
     assert detectable_ == sorted(detectable_)
     assert detectable_[0] < detectable_[1] < detectable_[-1]
     if fixed.needed is None:
-        assert all(one.needed is None and one.more is None for one in looked)
+        assert all(analysis.needed is None and analysis.more is None for analysis in looked)
         return
-    needed = [fixed.needed, *(one.needed or 0 for one in looked)]
+    needed = [fixed.needed, *(analysis.needed or 0 for analysis in looked)]
     assert needed == sorted(needed)
-    assert all(one.more == max(0, (one.needed or 0) - len(values)) for one in looked)
+    assert all(analysis.more == max(0, (analysis.needed or 0) - len(values)) for analysis in looked)
 
 
 @given(values_of_any_kind, st.sampled_from([0.0, 0.05]), st.sampled_from([0.05, 0.01]))
-def test_what_is_detected_at_any_look_is_what_as_many_times_the_prompts_would_need(
+def test_anytime_power_needs_more_prompts_by_the_squared_ratio_of_detectable_effects(
     values: Values, margin: float, alpha: float
 ) -> None:
     fixed, looked = power_analysis(values, margin), power_analysis(values, margin, anytime=alpha)
@@ -179,12 +181,14 @@ def test_what_is_detected_at_any_look_is_what_as_many_times_the_prompts_would_ne
 @given(values_of_any_kind, st.sampled_from([0.05, 0.01]))
 def test_swapping_the_models_changes_no_power_at_any_look(values: Values, alpha: float) -> None:
     values = np.round(values, 3)
-    one, other = (power_analysis(each, 0.05, anytime=alpha) for each in (values, 1 - values))
-    assert one.detectable == pytest.approx(other.detectable)
-    assert one.needed is None or one.needed == pytest.approx(other.needed, rel=1e-6, abs=2)
+    original, swapped = (power_analysis(each, 0.05, anytime=alpha) for each in (values, 1 - values))
+    assert original.detectable == pytest.approx(swapped.detectable)
+    assert original.needed is None or original.needed == pytest.approx(
+        swapped.needed, rel=1e-6, abs=2
+    )
 
 
-def test_a_sequence_needs_about_as_many_more_for_each_halving_of_alpha() -> None:
+def test_the_sequential_factor_grows_linearly_with_log_alpha() -> None:
     factors = [sequential_factor(0.05 / 2**halvings) for halvings in range(7)]
     assert factors[0] == pytest.approx(1.73, abs=0.005)
     assert np.diff(factors) == pytest.approx(0.36 * math.log(2))
@@ -220,7 +224,7 @@ def _sure(values: Values, alpha: float) -> bool:
 
 # Whether the second order of the next prompts can change the verdict.
 
-# Orders that agree, and orders whose average has little noise.
+# Orders that agree, and orders whose mean has little variance.
 COIN, CANCELLED = OrderVariances(0.25, 0.25), OrderVariances(0.25, 0.01)
 Z = float(norm.ppf(0.975))
 spreads = st.builds(OrderVariances, st.floats(0, 0.25), st.floats(0, 0.25))
@@ -249,7 +253,7 @@ def test_swapping_the_models_does_not_change_whether_the_second_order_matters(
 
 
 @given(st.integers(0, 300), st.floats(0, 0.2), st.floats(0, 0.05))
-def test_the_less_the_orders_agree_the_more_may_depend_on_them(
+def test_more_disagreement_of_the_orders_lowers_the_same_verdict_probability(
     ties: int, both: float, more: float
 ) -> None:
     values = wins(36, 28, ties)
@@ -400,23 +404,23 @@ def test_neither_names_nor_the_order_of_verdicts_matter(
     codes = [np.array([verdict[i] for verdict in verdicts]) for i in range(1, 5)]
     shuffled = rng.permutation(len(values))
     renamed = [rng.permutation(50)[code][shuffled] for code in codes]
-    one, other = (
+    original, reordered = (
         variance_components(values, *codes),
         variance_components(values[shuffled], *renamed),
     )
     for name in ("prompt", "generation", "order", "repeat"):
-        assert getattr(one, name) == pytest.approx(getattr(other, name), abs=1e-9), name
-    assert (one.prompts, one.repeats) == (other.prompts, other.repeats)
-    assert sound(one)
+        assert getattr(original, name) == pytest.approx(getattr(reordered, name), abs=1e-9), name
+    assert (original.prompts, original.repeats) == (reordered.prompts, reordered.repeats)
+    assert sound(original)
 
 
 @given(st.integers(0, 10**6))
 def test_swapping_the_models_changes_no_component(seed: int) -> None:
     shape = (6, 2, 2, 2)
     values = np.random.default_rng(seed).choice([0.0, 0.5, 1.0], shape).ravel()
-    one, other = (variance_components(v, *design(*shape)) for v in (values, 1 - values))
-    assert (one.prompt, one.generation, one.order, one.repeat) == pytest.approx(
-        (other.prompt, other.generation, other.order, other.repeat), abs=1e-12
+    original, swapped = (variance_components(v, *design(*shape)) for v in (values, 1 - values))
+    assert (original.prompt, original.generation, original.order, original.repeat) == pytest.approx(
+        (swapped.prompt, swapped.generation, swapped.order, swapped.repeat), abs=1e-12
     )
 
 
@@ -444,7 +448,7 @@ ADVICE = {
 
 
 @pytest.mark.parametrize(("shape", "variances", "start"), ADVICE.values(), ids=ADVICE)
-def test_the_advice_is_what_lowers_the_standard_error_most(
+def test_the_advice_names_the_change_that_lowers_the_standard_error_most(
     shape: tuple[int, int, int, int], variances: tuple[float, ...], start: str
 ) -> None:
     values = simulated(np.random.default_rng(6), shape, variances)
@@ -454,10 +458,12 @@ def test_the_advice_is_what_lowers_the_standard_error_most(
     )
 
 
-def test_more_prompts_divide_the_standard_error_by_the_root_of_two_and_nothing_beats_that() -> None:
+def test_doubling_the_prompts_lowers_the_standard_error_most() -> None:
     values = simulated(np.random.default_rng(6), (60, 2, 2, 2), (0.2, 0.1, 0.1, 0.1))
     advice = variance_components(values, *design(60, 2, 2, 2)).advice
-    places = [advice.index(f"% with {what}") for what in ("more prompts", "new compl", "repeats")]
+    places = [
+        advice.index(f"% with {change}") for change in ("more prompts", "new compl", "repeats")
+    ]
     assert places == sorted(places)
     assert " 71 % with more prompts" in advice
 
@@ -468,7 +474,7 @@ def test_no_verdicts_raise() -> None:
         variance_components(np.array([]), none, none, none, none)
 
 
-def test_at_a_half_both_edges_are_as_near_and_close_to_one_edge_nothing_fits() -> None:
+def test_prompts_for_equivalence_use_the_nearer_edge_of_the_margin() -> None:
     z, beta_half = (float(norm.ppf(level)) for level in (0.975, 0.9))
     assert prompts_for_equivalence(0.5, 0.0, 0.05) == math.ceil(
         (z + beta_half) ** 2 * 0.25 / 0.05**2

@@ -44,7 +44,7 @@ def test_items_share_a_letter_if_and_only_if_neither_is_better(
         letter: {i for i in range(items) if letter in letters[i]} for letter in "".join(letters)
     }
     groups = list(used.values())
-    assert not any(one < other for one in groups for other in groups)  # no letter is redundant
+    assert not any(group < other for group in groups for other in groups)  # no letter is redundant
 
 
 @given(seeds, st.integers(1, 9), st.floats(0, 1))
@@ -60,7 +60,7 @@ def test_renaming_the_items_renames_letters_and_ranks(seed: int, items: int, sha
 
 
 @given(seeds, st.integers(1, 9), st.floats(0, 1))
-def test_the_rank_of_the_estimate_is_in_the_interval_and_more_certainty_narrows_it(
+def test_the_rank_interval_contains_the_rank_and_narrows_with_certainty(
     seed: int, items: int, share: float
 ) -> None:
     better = orders(seed, items, share)
@@ -89,10 +89,10 @@ def test_there_are_letters_for_a_hundred_groups() -> None:
 @given(seeds, st.integers(2, 6))
 def test_the_margin_of_one_pair_is_its_own_and_more_pairs_are_wider(seed: int, items: int) -> None:
     values, drawn = resamples(seed, items)
-    one = np.zeros((items, items), dtype=bool)
-    one[0, 1] = one[1, 0] = True
+    relation = np.zeros((items, items), dtype=bool)
+    relation[0, 1] = relation[1, 0] = True
     every = ~np.eye(items, dtype=bool)
-    alone = simultaneous_margins(values, drawn, 10**6, one, 0.05)
+    alone = simultaneous_margins(values, drawn, 10**6, relation, 0.05)
     share = expit(values[0] - values[1])
     off = np.abs(expit(drawn[:, 0] - drawn[:, 1]) - share)
     expected = np.quantile(off, 0.95) / (2 * np.sqrt(share * (1 - share)))
@@ -103,7 +103,7 @@ def test_the_margin_of_one_pair_is_its_own_and_more_pairs_are_wider(seed: int, i
     assert (together == together.T).all()
     assert (together[every] > 0).all()
     assert (together[~every] == 0).all()
-    few = simultaneous_margins(values, drawn, 5, one, 0.05)[0, 1]
+    few = simultaneous_margins(values, drawn, 5, relation, 0.05)[0, 1]
     spread = (expit(drawn[:, 0] - drawn[:, 1])).std(ddof=1)
     times = np.quantile(off / spread, 0.95)
     wider = stats.t.isf(stats.norm.sf(times), 4) / times * np.sqrt(5 / 4)
@@ -144,7 +144,7 @@ def test_significance_is_a_lead_beyond_the_simultaneous_margin(seed: int, items:
     assert (sure == (ahead > half) & ~np.eye(items, dtype=bool)).all()
 
 
-def test_where_the_bootstrap_does_not_apply_the_sign_test_decides() -> None:
+def test_the_sign_test_is_used_if_the_bootstrap_does_not_apply() -> None:
     values = np.array([2.0, 1.0, 0.0])
     still = np.tile(values, (50, 1))
     for won, sure in ((6, False), (7, True)):  # 2 / 2^7 is below 0.05 / 3

@@ -12,7 +12,7 @@ from bakeoff.stats.intervals import bca
 from bakeoff.stats.ratings import RIDGE, PairwiseOutcomes, bradley_terry, direct_wins
 from bakeoff.stats.results import BradleyTerryFit
 from tests.marks import examples
-from tests.unit.stats.helpers import same, sound
+from tests.unit.stats.checks import same, sound
 
 few = examples(25)
 seeds = st.integers(0, 10**6)
@@ -34,7 +34,7 @@ def fit(outcomes: PairwiseOutcomes, items: int = 4, **options: bool) -> BradleyT
 
 
 def log_strengths(ratings: BradleyTerryFit) -> list[float]:
-    return [one.estimate for one in ratings.strengths]
+    return [rating.estimate for rating in ratings.strengths]
 
 
 def evalica_fit(algorithm, outcomes: PairwiseOutcomes, items: int = 4):
@@ -56,7 +56,7 @@ def evalica_fit(algorithm, outcomes: PairwiseOutcomes, items: int = 4):
 
 @few
 @given(seeds)
-def test_strengths_are_those_of_evalica(seed: int) -> None:
+def test_strengths_equal_those_of_evalica(seed: int) -> None:
     outcomes = random_outcomes(seed)
     ratings = fit(outcomes)
     assume(len(ratings.components) == 1)
@@ -67,7 +67,7 @@ def test_strengths_are_those_of_evalica(seed: int) -> None:
 
 @few
 @given(seeds, st.integers(2, 6), st.integers(1, 40), st.floats(0, 8))
-def test_at_the_maximum_the_gradient_is_that_of_the_ridge(
+def test_at_the_maximum_the_gradient_equals_that_of_the_ridge(
     seed: int, items: int, n: int, apart: float
 ) -> None:
     """Also if an item won or lost every comparison."""
@@ -85,7 +85,7 @@ def test_at_the_maximum_the_gradient_is_that_of_the_ridge(
 
 
 @pytest.mark.parametrize("ties", [False, True])
-def test_all_resamples_at_once_are_those_that_are_fitted_one_by_one(
+def test_resamples_fitted_together_equal_those_fitted_one_by_one(
     ties: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bakeoff.stats.ratings._MIN_RIDGE", RIDGE)  # the ridge of the resamples
@@ -102,7 +102,10 @@ def test_all_resamples_at_once_are_those_that_are_fitted_one_by_one(
         return log_strengths(bradley_terry(drawn, 3, ties=ties, order=True, resamples=0))
 
     alone = bca(single, 60, resamples=150)
-    assert all(same(one, other, 1e-6) for one, other in zip(fitted.strengths, alone, strict=True))
+    assert all(
+        same(rating, reference, 1e-6)
+        for rating, reference in zip(fitted.strengths, alone, strict=True)
+    )
 
 
 def test_a_fit_without_progress_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +136,7 @@ def test_newtons_method_needs_few_steps(seed: int) -> None:
 
 @few
 @given(seeds)
-def test_davidson_s_ties_are_those_of_newman_in_evalica(seed: int) -> None:
+def test_davidsons_tie_parameter_equals_newmans_of_evalica(seed: int) -> None:
     outcomes = random_outcomes(seed, n=120)
     ratings = fit(outcomes, ties=True)
     assume(len(ratings.components) == 1)
@@ -145,7 +148,7 @@ def test_davidson_s_ties_are_those_of_newman_in_evalica(seed: int) -> None:
 
 @few
 @given(seeds)
-def test_with_an_order_it_is_a_logistic_regression_with_a_constant(seed: int) -> None:
+def test_the_fit_with_an_order_effect_equals_a_logistic_regression(seed: int) -> None:
     outcomes = random_outcomes(seed, n=200, first=0.7)
     ratings = fit(outcomes, order=True)
     assume(len(ratings.components) == 1)
@@ -167,25 +170,25 @@ def statsmodels_fit(outcomes: PairwiseOutcomes, items: int) -> np.ndarray:
     counts, order_known = outcomes.counts, outcomes.order_known
     for row in range(len(counts)):
         key = (outcomes.left[row], outcomes.right[row], bool(order_known[row]))
-        held = cells.setdefault(key, {1.0: 0.0, 0.5: 0.0, 0.0: 0.0})
-        held[outcomes.values[row]] += counts[row]
-    design, seen = [], []
-    for at, ((left, right, first), held) in enumerate(cells.items()):
-        for value, count in held.items():
+        cell = cells.setdefault(key, {1.0: 0.0, 0.5: 0.0, 0.0: 0.0})
+        cell[outcomes.values[row]] += counts[row]
+    design, totals = [], []
+    for at, ((left, right, first), cell) in enumerate(cells.items()):
+        for value, count in cell.items():
             row = np.zeros(items + 2 + len(cells))
             row[left] += value - 0.5
             row[right] -= value - 0.5
             row[items], row[items + 1] = value == 0.5, first * (value - 0.5)
             row[items + 2 + at] = 1
             design.append(row[1:])
-            seen.append(count)
-    model = sm.GLM(np.array(seen), np.array(design), family=sm.families.Poisson())
+            totals.append(count)
+    model = sm.GLM(np.array(totals), np.array(design), family=sm.families.Poisson())
     return model.fit(tol=1e-12).params[: items + 1]
 
 
 @few
 @given(seeds)
-def test_ties_order_weights_and_unknown_places_are_those_of_a_poisson_regression(seed: int) -> None:
+def test_the_fit_with_ties_order_and_weights_equals_a_poisson_regression(seed: int) -> None:
     drawn = random_outcomes(seed, n=400, first=0.6)
     rng = np.random.default_rng(seed + 1)
     outcomes = dataclasses.replace(
@@ -206,9 +209,11 @@ def test_ties_order_weights_and_unknown_places_are_those_of_a_poisson_regression
 @few
 @given(seeds, st.booleans(), st.booleans())
 def test_weight_2_equals_two_copies(seed: int, ties: bool, order: bool) -> None:
-    one = random_outcomes(seed)
-    twice = PairwiseOutcomes(*(np.repeat(getattr(one, name), 2) for name in FIELDS))
-    heavy = dataclasses.replace(one, weights=np.full(80, 2.0), order_known=np.ones(80, dtype=bool))
+    outcomes = random_outcomes(seed)
+    twice = PairwiseOutcomes(*(np.repeat(getattr(outcomes, name), 2) for name in FIELDS))
+    heavy = dataclasses.replace(
+        outcomes, weights=np.full(80, 2.0), order_known=np.ones(80, dtype=bool)
+    )
     ours, theirs = (
         bradley_terry(games, 4, ties=ties, order=order, resamples=30) for games in (heavy, twice)
     )
@@ -220,18 +225,18 @@ def test_weight_2_equals_two_copies(seed: int, ties: bool, order: bool) -> None:
 @few
 @given(seeds)
 def test_with_unknown_order_left_and_right_are_exchangeable(seed: int) -> None:
-    one = random_outcomes(seed, first=1.0)
+    outcomes = random_outcomes(seed, first=1.0)
     rng = np.random.default_rng(seed)
     turn, order_known = rng.random(80) < 0.5, rng.random(80) < 0.5
     turn &= ~order_known
     other = PairwiseOutcomes(
-        np.where(turn, one.right, one.left),
-        np.where(turn, one.left, one.right),
-        np.where(turn, 1 - one.values, one.values),
-        one.prompts,
+        np.where(turn, outcomes.right, outcomes.left),
+        np.where(turn, outcomes.left, outcomes.right),
+        np.where(turn, 1 - outcomes.values, outcomes.values),
+        outcomes.prompts,
         order_known=order_known,
     )
-    ours = fit(dataclasses.replace(one, order_known=order_known), order=True)
+    ours = fit(dataclasses.replace(outcomes, order_known=order_known), order=True)
     theirs = fit(other, order=True)
     assert log_strengths(ours) == pytest.approx(log_strengths(theirs), abs=1e-6)
     assert ours.first_advantage == pytest.approx(theirs.first_advantage, abs=1e-6)
@@ -240,11 +245,15 @@ def test_with_unknown_order_left_and_right_are_exchangeable(seed: int) -> None:
 @few
 @given(seeds)
 def test_renaming_the_items_renames_significant_differences(seed: int) -> None:
-    one = random_outcomes(seed, n=240, ties=0.1)
+    outcomes = random_outcomes(seed, n=240, ties=0.1)
     names = np.random.default_rng(seed).permutation(4)
-    other = PairwiseOutcomes(names[one.left], names[one.right], one.values, one.prompts)
-    mirror = dataclasses.replace(one, values=1 - one.values)
-    ours, theirs, turned = (bradley_terry(games, 4, ties=True) for games in (one, other, mirror))
+    other = PairwiseOutcomes(
+        names[outcomes.left], names[outcomes.right], outcomes.values, outcomes.prompts
+    )
+    mirror = dataclasses.replace(outcomes, values=1 - outcomes.values)
+    ours, theirs, turned = (
+        bradley_terry(games, 4, ties=True) for games in (outcomes, other, mirror)
+    )
     assert {(names[i], names[j]) for i, j in ours.better} == set(theirs.better)
     assert {(j, i) for i, j in ours.better} == set(turned.better)
 
@@ -261,9 +270,9 @@ def test_direct_wins_count_prompts_with_more_wins_than_losses() -> None:
 def test_swapping_the_sides_keeps_strengths_and_negates_the_order(
     seed: int, ties: bool, order: bool
 ) -> None:
-    one = random_outcomes(seed, first=0.4)
-    other = PairwiseOutcomes(one.right, one.left, 1 - one.values, one.prompts)
-    ours, theirs = (fit(games, ties=ties, order=order) for games in (one, other))
+    outcomes = random_outcomes(seed, first=0.4)
+    other = PairwiseOutcomes(outcomes.right, outcomes.left, 1 - outcomes.values, outcomes.prompts)
+    ours, theirs = (fit(games, ties=ties, order=order) for games in (outcomes, other))
     assert sound(ours)
     assert sum(log_strengths(ours)) == pytest.approx(0, abs=1e-9)
     assert log_strengths(ours) == pytest.approx(log_strengths(theirs), abs=1e-4)
@@ -280,9 +289,9 @@ def test_swapping_the_sides_keeps_strengths_and_negates_the_order(
 @few
 @given(seeds, st.booleans())
 def test_reversing_every_outcome_reverses_the_ranking(seed: int, ties: bool) -> None:
-    one = random_outcomes(seed)
-    other = PairwiseOutcomes(one.left, one.right, 1 - one.values, one.prompts)
-    ours, theirs = (fit(games, ties=ties) for games in (one, other))
+    outcomes = random_outcomes(seed)
+    other = PairwiseOutcomes(outcomes.left, outcomes.right, 1 - outcomes.values, outcomes.prompts)
+    ours, theirs = (fit(games, ties=ties) for games in (outcomes, other))
     negative = [-strength for strength in log_strengths(theirs)]
     assert log_strengths(ours) == pytest.approx(negative, abs=1e-4)
 
@@ -290,46 +299,50 @@ def test_reversing_every_outcome_reverses_the_ranking(seed: int, ties: bool) -> 
 @few
 @given(seeds)
 def test_renaming_the_items_renames_their_strengths(seed: int) -> None:
-    one = random_outcomes(seed)
+    outcomes = random_outcomes(seed)
     names = np.random.default_rng(seed).permutation(4)
-    other = PairwiseOutcomes(names[one.left], names[one.right], one.values, one.prompts)
-    ours, theirs = log_strengths(fit(one)), log_strengths(fit(other))
+    other = PairwiseOutcomes(
+        names[outcomes.left], names[outcomes.right], outcomes.values, outcomes.prompts
+    )
+    ours, theirs = log_strengths(fit(outcomes)), log_strengths(fit(other))
     assert ours == pytest.approx([theirs[name] for name in names], abs=1e-4)
 
 
 @few
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 40))
-def test_two_items_have_their_win_rate(wins: int, losses: int, ties: int) -> None:
+def test_strengths_of_two_items_give_their_win_rate(wins: int, losses: int, ties: int) -> None:
     values = np.repeat([1.0, 0.0, 0.5], (wins, losses, ties))
     n = len(values)
     outcomes = PairwiseOutcomes(np.zeros(n, dtype=int), np.ones(n, dtype=int), values, np.arange(n))
-    one, other = log_strengths(fit(outcomes, 2))
-    assert one - other == pytest.approx(logit(values.mean()), abs=1e-3)
+    first, second = log_strengths(fit(outcomes, 2))
+    assert first - second == pytest.approx(logit(values.mean()), abs=1e-3)
     davidson = fit(outcomes, 2, ties=True)
-    one, other = log_strengths(davidson)
+    first, second = log_strengths(davidson)
     weights = np.array(
-        [np.exp((one - other) / 2), np.exp((other - one) / 2), davidson.tie_parameter]
+        [np.exp((first - second) / 2), np.exp((second - first) / 2), davidson.tie_parameter]
     )
     assert weights / weights.sum() == pytest.approx(np.array([wins, losses, ties]) / n, abs=1e-3)
 
 
-def test_intervals_hold_strengths_and_are_seeded() -> None:
+def test_intervals_contain_the_strengths_and_are_seeded() -> None:
     outcomes = random_outcomes(3)
     ratings = bradley_terry(outcomes, 4, ties=True, order=True, resamples=60)
     assert sound(ratings)
     assert ratings == bradley_terry(outcomes, 4, ties=True, order=True, resamples=60)
-    assert all(one.n == 40 and one.low < one.high for one in ratings.strengths)
+    assert all(rating.n == 40 and rating.low < rating.high for rating in ratings.strengths)
     point = fit(outcomes, ties=True, order=True)
     assert log_strengths(point) == pytest.approx(log_strengths(ratings))
-    assert all(one.low == one.high for one in point.strengths)
-    assert {one.method for one in point.strengths} == {"no interval"}
+    assert all(rating.low == rating.high for rating in point.strengths)
+    assert {rating.method for rating in point.strengths} == {"no interval"}
 
 
 def test_the_bootstrap_draws_prompts_not_outcomes() -> None:
-    one = random_outcomes(5)
-    four = PairwiseOutcomes(*(np.repeat(getattr(one, name), 4) for name in FIELDS))
+    outcomes = random_outcomes(5)
+    four = PairwiseOutcomes(*(np.repeat(getattr(outcomes, name), 4) for name in FIELDS))
     alone = PairwiseOutcomes(four.left, four.right, four.values, np.arange(len(four.values)))
-    once, copies, naive = (bradley_terry(games, 4, resamples=150) for games in (one, four, alone))
+    once, copies, naive = (
+        bradley_terry(games, 4, resamples=150) for games in (outcomes, four, alone)
+    )
     for ours, theirs, narrow in zip(once.strengths, copies.strengths, naive.strengths, strict=True):
         assert same(ours, theirs, within=0.03)  # the ridge of resamples weighs less
         assert narrow.high - narrow.low < 0.7 * (theirs.high - theirs.low)
@@ -348,14 +361,14 @@ def test_intervals_of_a_gap_in_strength_cover() -> None:
             PairwiseOutcomes(left, right, values, np.arange(90)), 3, resamples=150
         )
         pairs = zip(ratings.strengths, strengths, strict=True)
-        hits += [one.low <= truth <= one.high for one, truth in pairs]
+        hits += [gap.low <= truth <= gap.high for gap, truth in pairs]
     assert np.mean(hits) >= 0.9
 
 
 # Where no maximum exists.
 
 
-def test_an_item_that_only_won_is_a_component() -> None:
+def test_an_item_that_won_every_comparison_is_a_component() -> None:
     left, right = np.array([0, 1, 0, 2, 2]), np.array([1, 0, 1, 0, 1])
     values = np.array([1.0, 1.0, 0.5, 1.0, 1.0])
     ratings = bradley_terry(PairwiseOutcomes(left, right, values, np.arange(5)), 3, resamples=20)
@@ -365,7 +378,7 @@ def test_an_item_that_only_won_is_a_component() -> None:
     assert log_strengths(ratings)[2] == max(log_strengths(ratings))
 
 
-def test_items_that_never_met_are_components() -> None:
+def test_items_without_common_comparisons_are_separate_components() -> None:
     left, right = np.array([0, 1, 2, 3, 2]), np.array([1, 0, 3, 2, 3])
     outcomes = PairwiseOutcomes(left, right, np.array([1.0, 1.0, 1.0, 1.0, 1.0]), np.arange(5))
     ratings = fit(outcomes, 5)
@@ -374,15 +387,15 @@ def test_items_that_never_met_are_components() -> None:
     assert log_strengths(ratings)[4] == pytest.approx(0, abs=1e-6)
 
 
-def test_a_single_outcome_stays_finite() -> None:
-    one = np.array([0])
-    ratings = bradley_terry(PairwiseOutcomes(one, one + 1, np.array([1.0]), one), 2)
+def test_a_single_outcome_has_finite_strengths() -> None:
+    index = np.array([0])
+    ratings = bradley_terry(PairwiseOutcomes(index, index + 1, np.array([1.0]), index), 2)
     assert sound(ratings)
     assert 0 < log_strengths(ratings)[0] < 5
 
 
 @pytest.mark.parametrize("ties", [False, True])
-def test_ties_alone_leave_all_alike(ties: bool) -> None:
+def test_ties_alone_give_equal_strengths(ties: bool) -> None:
     left = np.array([0, 1, 2] * 4)
     outcomes = PairwiseOutcomes(left, (left + 1) % 3, np.full(12, 0.5), np.arange(12))
     ratings = bradley_terry(outcomes, 3, ties=ties, resamples=20)
@@ -392,7 +405,7 @@ def test_ties_alone_leave_all_alike(ties: bool) -> None:
     assert not ties or ratings.tie_parameter > 100
 
 
-def test_without_ties_davidson_s_nu_vanishes_and_strengths_are_bradley_terry_s() -> None:
+def test_without_ties_davidsons_model_equals_bradley_terry() -> None:
     outcomes = random_outcomes(11, ties=0.0)
     davidson, plain = fit(outcomes, ties=True), fit(outcomes)
     assert len(plain.components) == 1
@@ -400,7 +413,7 @@ def test_without_ties_davidson_s_nu_vanishes_and_strengths_are_bradley_terry_s()
     assert log_strengths(davidson) == pytest.approx(log_strengths(plain), abs=1e-2)
 
 
-def test_the_left_item_winning_always_stays_finite() -> None:
+def test_an_order_that_decides_every_outcome_has_a_finite_effect() -> None:
     left = np.array([0, 1, 2] * 4)
     outcomes = PairwiseOutcomes(left, (left + 1) % 3, np.ones(12), np.arange(12))
     ratings = fit(outcomes, 3, order=True)
@@ -439,19 +452,19 @@ def test_one_prompt_gives_no_significance() -> None:
     ratings = bradley_terry(outcomes, 3, ties=True, order=True)
     assert sound(ratings)
     assert ratings.better == ()
-    assert {one.method for one in ratings.strengths} == {"one unit: no interval"}
+    assert {rating.method for rating in ratings.strengths} == {"one unit: no interval"}
 
 
 def test_identical_items_do_not_differ_significantly() -> None:
-    one = random_outcomes(2, items=3, n=120)
-    at = np.flatnonzero((one.left == 2) | (one.right == 2))
-    two = [np.where(side[at] == 2, 3, side[at]) for side in (one.left, one.right)]
+    drawn = random_outcomes(2, items=3, n=120)
+    at = np.flatnonzero((drawn.left == 2) | (drawn.right == 2))
+    two = [np.where(side[at] == 2, 3, side[at]) for side in (drawn.left, drawn.right)]
     duel = np.arange(60)
     outcomes = PairwiseOutcomes(
-        np.concatenate((one.left, two[0], np.full(60, 2))),
-        np.concatenate((one.right, two[1], np.full(60, 3))),
-        np.concatenate((one.values, one.values[at], np.full(60, 0.5))),
-        np.concatenate((one.prompts, one.prompts[at], duel)),
+        np.concatenate((drawn.left, two[0], np.full(60, 2))),
+        np.concatenate((drawn.right, two[1], np.full(60, 3))),
+        np.concatenate((drawn.values, drawn.values[at], np.full(60, 0.5))),
+        np.concatenate((drawn.prompts, drawn.prompts[at], duel)),
     )
     ratings = bradley_terry(outcomes, 4, ties=True, resamples=60)
     assert log_strengths(ratings)[2] == pytest.approx(log_strengths(ratings)[3], abs=1e-9)
@@ -461,7 +474,7 @@ def test_identical_items_do_not_differ_significantly() -> None:
 # Numbers known from elsewhere.
 
 
-def test_the_example_of_wikipedia() -> None:
+def test_the_wikipedia_example_is_reproduced() -> None:
     wins = {"AB": 2, "AD": 1, "BA": 3, "BC": 5, "CB": 3, "CD": 1, "DA": 4, "DC": 3}
     games = [pair for pair, times in wins.items() for _ in range(times)]
     left, right = (np.array(["ABCD".index(game[side]) for game in games]) for side in (0, 1))

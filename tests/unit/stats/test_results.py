@@ -8,7 +8,7 @@ from bakeoff.stats import agreement, bias, calibration, intervals, sequential, t
 from bakeoff.stats import power as planning
 from bakeoff.stats import ratings as bradley_terry
 from bakeoff.stats import results as module
-from tests.unit.stats.helpers import sound
+from tests.unit.stats.checks import sound
 
 RESULTS = [kind for kind in vars(module).values() if isinstance(kind, type) and is_dataclass(kind)]
 

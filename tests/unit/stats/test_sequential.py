@@ -15,7 +15,7 @@ from bakeoff.stats.sequential import (
     sign_e_process,
 )
 from tests.marks import examples
-from tests.unit.stats.helpers import singles, sound
+from tests.unit.stats.checks import singles, sound
 
 counts = st.integers(0, 2_000)
 LOOKS = 500
@@ -56,7 +56,7 @@ def test_the_e_value_is_the_beta_mixture_over_the_null(wins: int, losses: int) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ties", [0.0, 0.4])
-def test_peeking_at_every_prompt_finds_a_difference_in_fair_coins_less_than_5_percent(
+def test_testing_fair_coins_after_every_prompt_has_an_error_rate_below_5_percent(
     ties: float,
 ) -> None:
     wins, losses = cumulative_counts(np.random.default_rng(41), 6_000, 0.5, ties)
@@ -96,7 +96,7 @@ def test_the_confidence_sequence_is_the_set_of_shares_that_are_not_ruled_out(
 
 
 @given(counts, counts)
-def test_the_confidence_sequence_holds_the_share_and_is_mirrored(wins: int, losses: int) -> None:
+def test_the_confidence_sequence_contains_the_share_and_is_mirrored(wins: int, losses: int) -> None:
     low, high = sign_confidence_sequence(wins, losses)
     assert 0 <= low < high <= 1
     assert wins + losses == 0 or low <= wins / (wins + losses) <= high
@@ -112,7 +112,7 @@ def test_a_bound_next_to_0_is_0() -> None:
 
 
 @given(singles, st.lists(st.integers(0, 60), max_size=20))
-def test_ties_change_nothing_wherever_they_come(values: Values, places: list[int]) -> None:
+def test_ties_change_nothing_at_any_position(values: Values, places: list[int]) -> None:
     plain = sign_e_process(values)
     tied = sign_e_process(np.insert(values, [min(p, len(values)) for p in places], 0.5))
     assert (tied.p, tied.low, tied.high) == (plain.p, plain.low, plain.high)
@@ -123,12 +123,14 @@ def test_ties_change_nothing_wherever_they_come(values: Values, places: list[int
 
 @given(singles)
 def test_swapping_the_models_changes_no_evidence(values: Values) -> None:
-    one, other = sign_e_process(values), sign_e_process(1 - values)
-    assert sound(one)
-    assert one.log_e == pytest.approx(other.log_e)
-    assert one.p == pytest.approx(other.p)
-    assert one.stopped == other.stopped
-    assert (one.low, one.high) == pytest.approx((1 - other.high, 1 - other.low), abs=1e-9)
+    original, swapped = sign_e_process(values), sign_e_process(1 - values)
+    assert sound(original)
+    assert original.log_e == pytest.approx(swapped.log_e)
+    assert original.p == pytest.approx(swapped.p)
+    assert original.stopped == swapped.stopped
+    assert (original.low, original.high) == pytest.approx(
+        (1 - swapped.high, 1 - swapped.low), abs=1e-9
+    )
 
 
 @examples(50)
@@ -144,7 +146,7 @@ def test_p_never_rises_and_gives_the_stopping_time(values: Values, alpha: float)
 
 
 @given(st.integers(0, 200), st.integers(0, 200))
-def test_the_sequence_holds_a_half_unless_the_evidence_rules_it_out(wins: int, losses: int) -> None:
+def test_the_sequence_contains_a_half_unless_it_is_ruled_out(wins: int, losses: int) -> None:
     look = sign_e_process(np.repeat([1.0, 0.0], (wins, losses)))
     assume(abs(log_e(wins, losses) - math.log(20)) > 1e-6)
     assert (look.low < 0.5 < look.high) == (log_e(wins, losses) < math.log(20))

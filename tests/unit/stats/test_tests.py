@@ -11,7 +11,7 @@ from statsmodels.stats.multitest import multipletests
 from bakeoff.stats.arrays import Values
 from bakeoff.stats.tests import holm, mcnemar, romano_wolf, sign_flip_test, sign_test
 from tests.marks import examples
-from tests.unit.stats.helpers import sound
+from tests.unit.stats.checks import sound
 
 counts = st.integers(0, 200)
 p_values = st.lists(st.floats(0, 1), max_size=12)
@@ -56,7 +56,7 @@ def test_mcnemar_equals_statsmodels(b: int, c: int, agreeing: int) -> None:
 
 
 @given(counts)
-def test_as_many_wins_as_losses_are_no_difference(n: int) -> None:
+def test_equal_wins_and_losses_have_p_1(n: int) -> None:
     assert sign_test(n, n).p == 1
     assert mcnemar(n, n).p == 1
 
@@ -87,7 +87,7 @@ def test_swapping_the_models_changes_no_sign_flip_test(differences: Values) -> N
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_many_differences_are_flipped_at_random_and_agree_with_student(seed: int) -> None:
+def test_random_flips_of_many_differences_agree_with_the_t_test(seed: int) -> None:
     differences = np.random.default_rng(seed).normal(0.15, 1, 80)
     tested = sign_flip_test(differences)
     assert tested.p == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, abs=0.02)
@@ -122,7 +122,7 @@ def very_many(values: str, n: int, mean: float) -> Values:
 @pytest.mark.parametrize("values", ["coarse", "fine"])
 @pytest.mark.parametrize("n", [1_001, 20_000])
 @pytest.mark.parametrize("mean", [0.0, 0.001, 0.004])
-def test_differences_of_one_size_are_flipped_together(values: str, n: int, mean: float) -> None:
+def test_equal_differences_are_flipped_together(values: str, n: int, mean: float) -> None:
     differences = very_many(values, n, mean)
     tested = sign_flip_test(differences)
     t_interval = stats.ttest_1samp(differences, 0).pvalue
@@ -193,9 +193,7 @@ def test_an_adjusted_p_is_no_smaller_than_the_unadjusted_one(
 
 @examples(25)
 @given(st.integers(1, 11), st.integers(1, 5), st.integers(0, 10**6))
-def test_where_all_comparisons_have_one_distribution_holm_is_the_most(
-    n: int, m: int, seed: int
-) -> None:
+def test_comparisons_of_equal_distribution_have_at_most_holms_p(n: int, m: int, seed: int) -> None:
     """Wins and losses alone, all flips enumerated: each mean has the same distribution."""
     differences = np.random.default_rng(seed).choice([-1.0, 1.0], (n, m), p=[0.3, 0.7])
     alone = [romano_wolf(differences[:, [j]])[0] for j in range(m)]
@@ -213,7 +211,7 @@ def test_a_clearer_difference_never_has_the_larger_adjusted_p(n: int, m: int, se
 
 
 @pytest.mark.parametrize("n", [12, 30])
-def test_copies_of_one_comparison_cost_nothing(n: int) -> None:
+def test_copies_of_a_comparison_do_not_raise_p(n: int) -> None:
     differences = matrix(n, 1, seed=3)
     alone = romano_wolf(differences)
     assert romano_wolf(np.repeat(differences, 6, axis=1)) == pytest.approx(alone * 6)

@@ -44,9 +44,8 @@ def test_a_folder_at_the_path_is_an_error_and_is_kept(tmp_path: Path) -> None:
 def test_concurrent_writers_of_a_file_do_not_interfere(tmp_path: Path) -> None:
     file, wrong = tmp_path / "x.txt", []
 
-    def write(
-        character: bytes,
-    ) -> None:  # threads share a process id, as processes in two containers may
+    # Threads share a process id, as processes in two containers may.
+    def write(character: bytes) -> None:
         for _ in range(100):
             write_atomically(file, character * 100_000)
             content = file.read_bytes()

@@ -13,7 +13,7 @@ from bakeoff.records import Completion, content_key
 from bakeoff.storage import Store
 from bakeoff.storage.merge import lines, merge
 from tests.marks import examples
-from tests.store_damage import stored
+from tests.store_damage import write_store
 
 
 def records(*numbers: int, prefix: str = "") -> dict[str, Completion]:
@@ -32,7 +32,7 @@ def test_the_merged_store_is_the_union_with_the_first_record_of_each_key(
 ) -> None:
     folder = tmp_path_factory.mktemp("parts")
     paths = [
-        stored(folder / f"{index}.sqlite", records(*part, prefix=f"{index}: "))
+        write_store(folder / f"{index}.sqlite", records(*part, prefix=f"{index}: "))
         for index, part in enumerate(parts)
     ]
     before = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
@@ -49,8 +49,8 @@ def test_the_merged_store_is_the_union_with_the_first_record_of_each_key(
 
 
 def test_records_of_the_target_are_kept(tmp_path: Path) -> None:
-    into = stored(tmp_path / "all.sqlite", records(1, 2, prefix="ours "))
-    merge([stored(tmp_path / "part.sqlite", records(2, 3, prefix="theirs "))], into)
+    into = write_store(tmp_path / "all.sqlite", records(1, 2, prefix="ours "))
+    merge([write_store(tmp_path / "part.sqlite", records(2, 3, prefix="theirs "))], into)
     assert {record.text for record in read(into, 1, 2, 3).values()} == {
         "ours 1",
         "ours 2",
@@ -59,7 +59,7 @@ def test_records_of_the_target_are_kept(tmp_path: Path) -> None:
 
 
 def test_invalid_sources_are_errors(tmp_path: Path) -> None:
-    part, into = stored(tmp_path / "part.sqlite", records(1)), tmp_path / "all.sqlite"
+    part, into = write_store(tmp_path / "part.sqlite", records(1)), tmp_path / "all.sqlite"
     with pytest.raises(ConfigError, match=r"no store .*missing"):
         merge([part, tmp_path / "missing"], into)
     assert not into.exists()
@@ -71,7 +71,7 @@ def test_invalid_sources_are_errors(tmp_path: Path) -> None:
 
 
 def test_the_intact_records_of_a_damaged_store_are_merged_with_an_error(tmp_path: Path) -> None:
-    path = stored(tmp_path / "part.sqlite", records(*range(40)))
+    path = write_store(tmp_path / "part.sqlite", records(*range(40)))
     body = path.read_bytes()
     path.write_bytes(body.replace(b'"text":"17"', b'"text":"71"'))
     with pytest.raises(StoreError, match=r"is damaged .* a run asks again for the rest"):
@@ -82,7 +82,7 @@ def test_the_intact_records_of_a_damaged_store_are_merged_with_an_error(tmp_path
 def test_the_command_reports_the_records_of_each_store(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    paths = [stored(tmp_path / f"{n}.sqlite", records(n, 9)) for n in (1, 2)]
+    paths = [write_store(tmp_path / f"{n}.sqlite", records(n, 9)) for n in (1, 2)]
     app(["merge", *map(str, paths)], exit_on_error=False, print_error=False)
     output = "".join(capsys.readouterr().out.split())  # a path may be wrapped at any place
     assert "1.sqlite':2records,2ofthemnew" in output

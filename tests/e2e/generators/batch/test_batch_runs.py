@@ -54,7 +54,7 @@ def flags(judge: str, *more: str, batch: bool = True, store: str = "store.sqlite
     return ["run", *models, f"--judge=j={judge}", *rest, *more]
 
 
-def started(arguments: Sequence[str]) -> subprocess.Popen[str]:
+def start_run(arguments: Sequence[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "bakeoff", *arguments],
         stdout=subprocess.PIPE,
@@ -63,11 +63,11 @@ def started(arguments: Sequence[str]) -> subprocess.Popen[str]:
     )
 
 
-Finish = Callable[..., str]
+RunToEnd = Callable[..., str]
 
 
 @pytest.fixture
-def finish(capfd: pytest.CaptureFixture[str]) -> Finish:
+def run_to_end(capfd: pytest.CaptureFixture[str]) -> RunToEnd:
     """Fixture that runs the command to the end in this process, and returns its stderr."""
 
     def run(arguments: Sequence[str], code: int = 0) -> str:
@@ -100,12 +100,12 @@ def paid_once(server: BatchServer) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["openai", *long(["anthropic"])])
-def test_batched_run_equals_a_direct_one(kind: str, finish: Finish) -> None:
+def test_batched_run_equals_a_direct_one(kind: str, run_to_end: RunToEnd) -> None:
     with BatchServer() as server:
         judge = judge_of(server, kind)
-        finish(flags(judge, batch=False, store="direct.sqlite"))
+        run_to_end(flags(judge, batch=False, store="direct.sqlite"))
         directly = len(server.direct)
-        stderr = finish(flags(judge))
+        stderr = run_to_end(flags(judge))
         assert "sent 23 requests as batch_0" in stderr
         direct, batched = results("direct"), results()
         assert judged(batched) == judged(direct)
@@ -116,20 +116,24 @@ def test_batched_run_equals_a_direct_one(kind: str, finish: Finish) -> None:
         costs = [sum(j.verdict.cost or 0 for j in r.evidence.judgments) for r in (batched, direct)]
         assert costs[0] == pytest.approx(costs[1] * (1 + 23 * 0.5) / 24)
 
-        before = len(server.paid), server.seen.total()
-        finish(flags(judge))
-        assert (len(server.paid), server.seen.total()) == before, "a complete store asks nobody"
-        finish(flags(judge, store="direct.sqlite"))
-        assert (len(server.paid), server.seen.total()) == before, "nor one filled directly"
+        before = len(server.paid), server.request_counts.total()
+        run_to_end(flags(judge))
+        assert (len(server.paid), server.request_counts.total()) == before, (
+            "a complete store asks nobody"
+        )
+        run_to_end(flags(judge, store="direct.sqlite"))
+        assert (len(server.paid), server.request_counts.total()) == before, (
+            "nor one filled directly"
+        )
 
 
-def test_models_and_judge_in_batches(finish: Finish) -> None:
+def test_models_and_judge_in_batches(run_to_end: RunToEnd) -> None:
     with BatchServer() as server:
         at = f"?base_url={server.url}&poll=0.02"
         models = [f"--model=good=openai:good{at}", f"--model=poor=openai:poor{at}"]
         judge = f"--judge=j=openai:gpt-4{at}"
         rest = ["--prompts=prompts.txt", f"--limit={PROMPTS}", "--null-check=3", "--batch"]
-        finish(["run", *models, judge, *rest])
+        run_to_end(["run", *models, judge, *rest])
         merged = results()
         assert len(merged.evidence.completions) == 2 * PROMPTS
         assert len(merged.evidence.judgments) == 2 * PROMPTS
@@ -141,45 +145,47 @@ def test_models_and_judge_in_batches(finish: Finish) -> None:
         assert sorted(len(job.requests) for job in server.jobs) == sorted(expected)
 
 
-def test_failures_are_repeated_by_the_next_run(finish: Finish) -> None:
+def test_failures_are_repeated_by_the_next_run(run_to_end: RunToEnd) -> None:
     def expired(body: dict[str, Any]) -> str:
         return "expired" if "good 3" in shown_completions(body) else "replied"
 
     with BatchServer(fate=expired) as server:
-        finish(flags(judge_of(server, "openai")), code=3)
+        run_to_end(flags(judge_of(server, "openai")), code=3)
         failed = results().evidence.failures
         assert {(f.prompt_id, f.kind) for f in failed} == {(failed[0].prompt_id, "unfinished")}
         assert len(failed) == 2
         server.fate = lambda body: "replied"
-        finish(flags(judge_of(server, "openai")))
+        run_to_end(flags(judge_of(server, "openai")))
         assert not results().evidence.failures
         assert len(judged(results())) == 2 * PROMPTS == len(server.paid)
         assert paid_once(server)
 
 
-def test_repeats_are_separate_requests(finish: Finish) -> None:
+def test_repeats_are_separate_requests(run_to_end: RunToEnd) -> None:
     with BatchServer() as server:
-        finish(flags(judge_of(server, "openai"), "--repeats=3"))
+        run_to_end(flags(judge_of(server, "openai"), "--repeats=3"))
         assert len(judged(results())) == 6 * PROMPTS == len(server.paid)
         assert paid_once(server)
 
 
-def test_batch_without_a_batching_model_is_a_config_error(finish: Finish) -> None:
-    stderr = finish(["run", "--model=a=echo:", "--model=b=echo:", "--judge=echo:", "--batch"], 2)
+def test_batch_without_a_batching_model_is_a_config_error(run_to_end: RunToEnd) -> None:
+    stderr = run_to_end(
+        ["run", "--model=a=echo:", "--model=b=echo:", "--judge=echo:", "--batch"], 2
+    )
     assert "nobody here is asked in batches" in stderr
 
 
-def test_judge_check_in_batches(finish: Finish) -> None:
+def test_judge_check_in_batches(run_to_end: RunToEnd) -> None:
     with BatchServer() as server:
         judge = judge_of(server, "openai") + "&batch=true&poll=0.02"
-        finish(["judge-check", f"--judge=j={judge}", "--limit=5", "--store=store.sqlite"])
+        run_to_end(["judge-check", f"--judge=j={judge}", "--limit=5", "--store=store.sqlite"])
         assert [len(job.requests) for job in server.jobs] == [9]
 
 
 # ------------------------------------------------------------------------------------------ killed
 
 
-def stubborn(body: dict[str, Any]) -> Any:
+def unreadable_first(body: dict[str, Any]) -> Any:
     """Return an unreadable first verdict for two of the prompts."""
     if len(body["messages"]) == 1 and any(f"good {n}" in shown_completions(body) for n in (3, 7)):
         return "Well, hard to say."
@@ -194,7 +200,7 @@ class Killer:
         self.done = threading.Event()
         self.process: subprocess.Popen[str]
 
-    def strike(self) -> None:
+    def kill(self) -> None:
         if not self.done.is_set():
             self.process.send_signal(signal.SIGKILL)
             self.process.wait(60)
@@ -202,25 +208,30 @@ class Killer:
 
     def on_hook(self, when: str, job: int) -> None:
         self.server.hook = lambda at: (
-            self.strike() if at == when and len(self.server.jobs) == job else None
+            self.kill() if at == when and len(self.server.jobs) == job else None
         )
 
     def on_request(self, verb: str, ending: str, job: int) -> None:
-        def see(request: Any) -> None:
+        def on_each_request(request: Any) -> None:
             path = request.url.path
             if request.method == verb and ending in path and len(self.server.jobs) == job:
-                self.strike()
+                self.kill()
 
-        self.server.intercept = see
+        self.server.intercept = on_each_request
 
     def on_verdicts(self, count: int) -> None:
-        def watch() -> None:
-            until = time.monotonic() + LIMIT
-            while time.monotonic() < until and records("store.sqlite") < count:
+        def wait_for_verdicts() -> None:
+            deadline = time.monotonic() + LIMIT
+            while time.monotonic() < deadline and records("store.sqlite") < count:
                 time.sleep(0.002)
-            self.strike()
+            self.kill()
 
-        threading.Thread(target=watch).start()
+        def hold_second_batch(request: Any) -> None:  # or a fast run could end before the signal
+            if "/batch_1" in request.url.path:
+                self.done.wait(LIMIT)
+
+        self.server.intercept = hold_second_batch
+        threading.Thread(target=wait_for_verdicts).start()
 
 
 def records(path: str) -> int:
@@ -234,37 +245,39 @@ def records(path: str) -> int:
 
 
 POINTS: dict[str, Callable[[Killer], None]] = {
-    "before the first batch is there": lambda k: k.on_hook("making", 0),
-    "after it is there, before that is told": lambda k: k.on_hook("made", 1),
-    "while it is looked at": lambda k: k.on_request("GET", "/batch_0", 1),
-    "before the second batch is there": lambda k: k.on_hook("making", 1),
-    "after the second is there, before that is told": lambda k: k.on_hook("made", 2),
-    "while the second is looked at": lambda k: k.on_request("GET", "/batch_1", 2),
-    "when some verdicts are in the store": lambda k: k.on_verdicts(5),
+    "before the first batch is created": lambda k: k.on_hook("making", 0),
+    "after it is created, before the reply": lambda k: k.on_hook("made", 1),
+    "while it is polled": lambda k: k.on_request("GET", "/batch_0", 1),
+    "before the second batch is created": lambda k: k.on_hook("making", 1),
+    "after the second is created, before the reply": lambda k: k.on_hook("made", 2),
+    "while the second is polled": lambda k: k.on_request("GET", "/batch_1", 2),
+    "when some verdicts are stored": lambda k: k.on_verdicts(5),
 }
 
 
 # The two providers report a batch that was sent but not recorded in different ways.
 CASES = [("openai", point) for point in POINTS]
-CASES += [("anthropic", point) for point in POINTS if "there" in point or "store" in point]
+CASES += [("anthropic", point) for point in POINTS if "created" in point or "stored" in point]
 REST = [*CASES[:2], *CASES[3:-1]]
 
 
 @pytest.mark.parametrize(("kind", "point"), [CASES[2], CASES[-1], *long(REST)])
 @pytest.mark.long
-def test_killed_run_resumes_without_paying_twice(point: str, kind: str, finish: Finish) -> None:
-    with BatchServer(stubborn, polls=3) as server:
+def test_killed_run_resumes_without_paying_twice(
+    point: str, kind: str, run_to_end: RunToEnd
+) -> None:
+    with BatchServer(unreadable_first, polls=3) as server:
         killer = Killer(server)
         POINTS[point](killer)
         arguments = flags(judge_of(server, kind), "--repeats=2")
-        killer.process = started(arguments)
+        killer.process = start_run(arguments)
         with killer.process:
             killer.process.communicate(timeout=LIMIT)
         assert killer.done.wait(60)
         assert killer.process.returncode == -signal.SIGKILL
         assert not Path("results", "results.json").exists()
         server.hook, server.intercept = (lambda when: None), (lambda request: None)
-        stderr = finish(arguments)
+        stderr = run_to_end(arguments)
         merged = results()
         assert not merged.evidence.failures
         requested = 4 * PROMPTS
@@ -277,35 +290,35 @@ def test_killed_run_resumes_without_paying_twice(point: str, kind: str, finish: 
 
 
 @pytest.mark.long
-def test_correction_of_another_reply_is_not_reused(finish: Finish) -> None:
+def test_correction_of_another_reply_is_not_reused(run_to_end: RunToEnd) -> None:
     """The provider loses the first batch, and its replacement gets other replies to correct.
 
     The corrections in the second batch answer replies that are not used any more.
     """
-    with BatchServer(stubborn, polls=3) as server:
+    with BatchServer(unreadable_first, polls=3) as server:
         killer = Killer(server)
-        POINTS["while the second is looked at"](killer)
+        POINTS["while the second is polled"](killer)
         arguments = flags(judge_of(server, "openai"))
-        killer.process = started(arguments)
+        killer.process = start_run(arguments)
         with killer.process:
             killer.process.communicate(timeout=LIMIT)
         assert killer.done.wait(60)
         server.intercept = lambda request: None
         server.jobs[0].id = "lost"
         server.respond = lambda body: (
-            f"{reply} again" if (reply := stubborn(body))[0] == "W" else reply
+            f"{reply} again" if (reply := unreadable_first(body))[0] == "W" else reply
         )
-        finish(arguments)
+        run_to_end(arguments)
         assert [len(job.requests) for job in server.jobs] == [23, 4, 4, 4]
         again = [request["body"]["messages"][1]["content"] for request in server.jobs[3].requests]
         assert again == ["Well, hard to say. again"] * 4
 
 
 @pytest.mark.long
-def test_interrupt_leaves_the_batch_running_and_the_next_run_resumes(finish: Finish) -> None:
+def test_interrupt_leaves_the_batch_running_and_the_next_run_resumes(run_to_end: RunToEnd) -> None:
     with BatchServer(polls=10**6) as server:
         arguments = flags(judge_of(server, "openai"))
-        with started(arguments) as process:
+        with start_run(arguments) as process:
             until = time.monotonic() + LIMIT
             while time.monotonic() < until and not (server.jobs and server.jobs[0].polls > 2):
                 time.sleep(0.01)
@@ -317,7 +330,7 @@ def test_interrupt_leaves_the_batch_running_and_the_next_run_resumes(finish: Fin
         )
         assert "Traceback" not in stderr
         server.polls = 1
-        stderr = finish(arguments)
+        stderr = run_to_end(arguments)
         assert "going on with batch_0" in stderr
         assert len(server.jobs) == 1
         assert len(judged(results())) == 2 * PROMPTS == len(server.paid)
@@ -326,7 +339,7 @@ def test_interrupt_leaves_the_batch_running_and_the_next_run_resumes(finish: Fin
 @pytest.mark.long
 def test_progress_of_a_batch_is_reported() -> None:
     with BatchServer(polls=10**6) as server:
-        with started(flags(judge_of(server, "openai"))) as process:
+        with start_run(flags(judge_of(server, "openai"))) as process:
             until, through = time.monotonic() + LIMIT, 0
             while time.monotonic() < until and not through:
                 time.sleep(0.05)
@@ -338,14 +351,14 @@ def test_progress_of_a_batch_is_reported() -> None:
         assert through > 0
 
 
-def test_verdict_of_a_pair_is_not_reused_for_another(finish: Finish) -> None:
+def test_verdict_of_a_pair_is_not_reused_for_another(run_to_end: RunToEnd) -> None:
     """The replies of a batch are matched to pairs by id, not by order."""
 
     def respond(body: dict[str, Any]) -> str:
         return verdict_json("A", 9, 1, explanation=" against ".join(shown_completions(body)))
 
     with BatchServer(respond) as server:
-        finish(flags(judge_of(server, "openai")))
+        run_to_end(flags(judge_of(server, "openai")))
         texts = {
             p.id: p.messages[0].content.split()[1].rstrip("?") for p in results().evidence.prompts
         }

@@ -1,4 +1,4 @@
-"""The `embedded:` backend, with stand-ins and with the real small models."""
+"""The `embedded:` backend, with stub servers and with the real small models."""
 
 import asyncio
 import urllib.error
@@ -240,7 +240,7 @@ def test_a_prompt_beyond_the_context_fails_alone() -> None:
 def test_a_server_that_exits_during_a_run_stops_it_with_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stand-in for llama.cpp's server closes its socket after three replies."""
+    """A stub of llama.cpp's server closes its socket after three replies."""
     replies = iter(["said"] * 3)
 
     def reply(_: dict[str, Any]) -> Any:
@@ -288,8 +288,8 @@ def test_a_model_larger_than_free_memory_is_refused_before_loading(
 def test_a_truncated_file_is_a_one_line_error_without_output_of_llama_cpp(
     tmp_path: Path, kept: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    whole = small_gguf(tmp_path / "cut.gguf", LLAMA).read_bytes()
-    (tmp_path / "cut.gguf").write_bytes(whole[:kept])
+    content = small_gguf(tmp_path / "cut.gguf", LLAMA).read_bytes()
+    (tmp_path / "cut.gguf").write_bytes(content[:kept])
     with pytest.raises(ConfigError, match=r"cut\.gguf' is no whole GGUF file \(") as caught:
         ask(embedded(f"embedded:{tmp_path / 'cut.gguf'}"), "Hello?")
     assert "\n" not in str(caught.value)

@@ -27,7 +27,7 @@ from bakeoff.runtime import Generator, StopToken
 from bakeoff.testing import run_worker
 from tests.builders import make_prompt
 from tests.marks import long
-from tests.ray_nodes import add_node, faulty_backend_installed, nodes, replicas, soon
+from tests.ray_nodes import add_node, faulty_backend_installed, nodes, replicas, wait_for
 
 # Ray's settings emit a DeprecationWarning when they are first read.
 own = pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.data\.context")
@@ -43,11 +43,11 @@ def two_nodes() -> Iterator[Any]:
 @pytest.fixture
 def cluster(two_nodes: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("RAY_ADDRESS", two_nodes.address)
-    soon(lambda: not replicas())  # replicas of the previous test exit with a delay
+    wait_for(lambda: not replicas())  # replicas of the previous test exit with a delay
     return two_nodes
 
 
-def opened(text: str, **context: Any) -> Generator:
+def open_model(text: str, **context: Any) -> Generator:
     return open_generator(Spec.parse(text), RunContext(Sampling(max_tokens=4), **context))
 
 
@@ -55,7 +55,7 @@ def make_prompts(*texts: str) -> list[Prompt]:
     return [make_prompt(text) for text in texts]
 
 
-def words(outcomes: Sequence[Completion | WorkError]) -> list[str]:
+def texts_of(outcomes: Sequence[Completion | WorkError]) -> list[str]:
     return [
         outcome.text if isinstance(outcome, Completion) else outcome.kind for outcome in outcomes
     ]
@@ -87,14 +87,14 @@ def failed(outcomes: Sequence[Completion | WorkError]) -> list[int]:
 )
 def test_invalid_options_are_a_one_line_config_error(spec: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
-        opened(spec)
+        open_model(spec)
     assert "\n" not in str(caught.value)
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=r"install bakeoff\[ray\]"):
-        asyncio.run(opened("echo:?replicas=2").prepare())
+        asyncio.run(open_model("echo:?replicas=2").prepare())
 
 
 def test_replicas_change_no_identity_and_opening_imports_no_ray() -> None:
@@ -129,7 +129,7 @@ print(same[0] == same[1], two.traits.exclusive, "ray" in sys.modules)
 def test_block_size_and_concurrency_follow_items_and_lanes(
     items: int, most: int, max_concurrency: int, size: int, blocks: int
 ) -> None:
-    worker = opened(f"echo:?replicas={most}", max_concurrency=max_concurrency)
+    worker = open_model(f"echo:?replicas={most}", max_concurrency=max_concurrency)
     assert isinstance(worker, RayGenerator)
     block_size, pool = worker._pool(items)
     assert (block_size, pool.concurrent_blocks, pool.max_retries) == (size, blocks, 1)
@@ -137,7 +137,7 @@ def test_block_size_and_concurrency_follow_items_and_lanes(
 
 def test_embedded_replicas_use_as_many_threads_as_reserved_cpus() -> None:
     for options, threads in (("", "1"), ("&cpus=1.5", "2"), ("&cpus=4&threads=3", "3")):
-        worker = opened(f"embedded:smollm2?replicas=2{options}")
+        worker = open_model(f"embedded:smollm2?replicas=2{options}")
         assert isinstance(worker, RayGenerator)
         assert worker.spec.options["threads"] == threads
 
@@ -155,9 +155,9 @@ class TestOnACluster:
         prompts = make_prompts(
             *(f"word {n}" for n in range(count)), "fail", "long", "refuse", "odd"
         )
-        single = run_worker(opened("faulty:x", max_concurrency=max_concurrency), prompts)
+        single = run_worker(open_model("faulty:x", max_concurrency=max_concurrency), prompts)
         many = run_worker(
-            opened(f"faulty:x?replicas={replicas}&cpus=0.5", max_concurrency=max_concurrency),
+            open_model(f"faulty:x?replicas={replicas}&cpus=0.5", max_concurrency=max_concurrency),
             prompts,
         )
         as_kept = [
@@ -172,12 +172,12 @@ class TestOnACluster:
         assert as_kept[0] == as_kept[1]
 
     def test_outcomes_arrive_while_other_blocks_run(self, cluster: Any, tmp_path: Path) -> None:
-        worker = opened("faulty:x?replicas=2", max_concurrency=4)
+        worker = open_model("faulty:x?replicas=2", max_concurrency=4)
         gate = tmp_path / "gate"
         received: list[str] = []
 
         def emit(_: int, outcome: Completion | WorkError) -> None:
-            received.extend(words([outcome]))
+            received.extend(texts_of([outcome]))
             if len(received) == 30:  # all prompts that do not wait for the gate
                 gate.touch()
 
@@ -194,7 +194,7 @@ class TestOnACluster:
     def test_a_prompt_that_kills_its_replica_fails_only_its_block(self, cluster: Any) -> None:
         texts = [f"sleep 0.4 {n}" for n in range(100)]  # still running when the replica dies
         texts[60] = "die"
-        worker = opened("faulty:x?replicas=2")
+        worker = open_model("faulty:x?replicas=2")
         assert isinstance(worker, RayGenerator)
         size, pool = worker._pool(len(texts))
         assert pool.concurrent_blocks > 1
@@ -204,7 +204,7 @@ class TestOnACluster:
         error = outcomes[60]
         assert isinstance(error, BackendError)
         assert "its block failed twice on the cluster" in error.message
-        assert words(outcomes[:start]) == [f"x {text}" for text in texts[:start]]
+        assert texts_of(outcomes[:start]) == [f"x {text}" for text in texts[:start]]
 
     def test_a_replica_that_dies_once_loses_no_prompt(
         self, cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -218,10 +218,10 @@ class TestOnACluster:
         monkeypatch.setattr("bakeoff.generators.ray.generator.stream_replies", counted)
         texts = [f"once {tmp_path / 'died'}" if n == 50 else f"sleep 0.05 {n}" for n in range(100)]
         outcomes = run_worker(
-            opened("faulty:x?replicas=2", max_concurrency=8), make_prompts(*texts)
+            open_model("faulty:x?replicas=2", max_concurrency=8), make_prompts(*texts)
         )
         assert (tmp_path / "died").exists()
-        assert words(outcomes) == [f"x {text}" for text in texts]
+        assert texts_of(outcomes) == [f"x {text}" for text in texts]
         assert len(pipelines) == 1  # Ray retried the blocks
 
     def test_a_lost_node_loses_no_prompt(
@@ -230,7 +230,7 @@ class TestOnACluster:
         """No other node has room for its replica: its prompts go to the other replicas."""
         monkeypatch.setattr(ray_pipeline, "_STALL_SECONDS", 6.0)
         third = add_node(cluster, cpus=2)
-        worker = opened("faulty:x?replicas=3&cpus=2", max_concurrency=8)  # one on each node
+        worker = open_model("faulty:x?replicas=3&cpus=2", max_concurrency=8)  # one on each node
         texts = [f"sleep 0.2 {n}" for n in range(240)]
         outcomes: dict[int, Completion | WorkError] = {}
         lost = False
@@ -243,9 +243,9 @@ class TestOnACluster:
                 lost = True
                 third.kill_raylet()
 
-        asyncio.run(_through(worker, make_prompts(*texts), emit))
+        asyncio.run(complete_all(worker, make_prompts(*texts), emit))
         assert lost
-        assert words([outcomes[n] for n in range(240)]) == [f"x {text}" for text in texts]
+        assert texts_of([outcomes[n] for n in range(240)]) == [f"x {text}" for text in texts]
 
     @pytest.mark.parametrize(
         ("text", "error", "message"),
@@ -266,7 +266,7 @@ class TestOnACluster:
     ) -> None:
         last = "bug" if error is ReplicaError else "config"
         with pytest.raises(error, match=message):
-            run_worker(opened(text), make_prompts("word", last))
+            run_worker(open_model(text), make_prompts("word", last))
 
     def test_a_replica_of_another_version_is_refused(self, cluster: Any) -> None:
         user = object()
@@ -285,7 +285,7 @@ class TestOnACluster:
             decode_reply(reply)
 
     def test_a_stopped_run_keeps_its_outcomes_and_releases_the_replicas(self, cluster: Any) -> None:
-        worker = opened("faulty:x?replicas=2", max_concurrency=4)
+        worker = open_model("faulty:x?replicas=2", max_concurrency=4)
         stop_token = StopToken()
         outcomes: dict[int, Completion | WorkError] = {}
 
@@ -296,7 +296,7 @@ class TestOnACluster:
 
         prompts = make_prompts(*(f"word {n}" for n in range(40)), *["sleep 600"] * 60)
         with stop_token.activate():
-            asyncio.run(_through(worker, prompts, emit))
+            asyncio.run(complete_all(worker, prompts, emit))
         assert sorted(outcomes) == list(range(100))
         kinds = [type(outcomes[n]) for n in range(100)]
         assert kinds.count(Completion) >= 20
@@ -304,38 +304,36 @@ class TestOnACluster:
         assert {
             str(outcome) for outcome in outcomes.values() if isinstance(outcome, StoppedError)
         } == {"that is enough"}
-        soon(lambda: not replicas())
+        wait_for(lambda: not replicas())
 
     def test_a_cancelled_call_releases_its_replicas(self, cluster: Any) -> None:
-        worker = opened("faulty:x?replicas=1")
+        worker = open_model("faulty:x?replicas=1")
 
         async def go() -> None:
             call = asyncio.create_task(worker(make_prompts(*["sleep 600"] * 4), lambda *_: None))
             try:
-                while not replicas():
-                    assert not call.done()
-                    await asyncio.sleep(0.05)
+                await asyncio.to_thread(wait_for, replicas)
                 call.cancel()
-                await call
+                with pytest.raises(asyncio.CancelledError):
+                    await call
             finally:
                 await worker.close()
 
-        with pytest.raises(asyncio.CancelledError):
-            asyncio.run(go())
-        soon(lambda: not replicas())
+        asyncio.run(go())
+        wait_for(lambda: not replicas())
 
     def test_the_last_user_ends_the_session(self, cluster: Any) -> None:
         import ray as real
 
         async def go() -> None:
-            first, second = opened("faulty:x?replicas=1"), opened("faulty:y?replicas=1")
+            first, second = open_model("faulty:x?replicas=1"), open_model("faulty:y?replicas=1")
             await first.prepare()
             await second.prepare()
             await first.close()
             assert real.is_initialized()
             outcomes: list[Completion | WorkError] = []
             await second(make_prompts("word"), lambda _, outcome: outcomes.append(outcome))
-            assert words(outcomes) == ["y word"]
+            assert texts_of(outcomes) == ["y word"]
             await second.close()
             await second.close()
             assert not real.is_initialized()
@@ -347,9 +345,9 @@ class TestOnACluster:
 
         real.init(cluster.address, log_to_driver=False, logging_level="CRITICAL")
         try:
-            assert words(run_worker(opened("faulty:x?replicas=1"), make_prompts("word"))) == [
-                "x word"
-            ]
+            assert texts_of(
+                run_worker(open_model("faulty:x?replicas=1"), make_prompts("word"))
+            ) == ["x word"]
             assert real.is_initialized()
         finally:
             real.shutdown()
@@ -357,8 +355,8 @@ class TestOnACluster:
     def test_a_replica_that_fits_on_no_node_waits_with_a_warning(
         self, cluster: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
-        worker = opened("faulty:x?replicas=1&gpus=1")
-        asyncio.run(_through(worker, [], lambda *_: None))
+        worker = open_model("faulty:x?replicas=1&gpus=1")
+        asyncio.run(complete_all(worker, [], lambda *_: None))
         assert "no node has 1 CPUs and 1 GPUs for a replica: waiting" in caplog.text
 
     def test_a_run_resumes_with_and_without_a_cluster(self, cluster: Any, tmp_path: Path) -> None:
@@ -401,7 +399,7 @@ def test_killing_a_replica_of_a_real_model_changes_no_completion(
     (tmp_path / "bare").write_text("{{ messages[0].content }}")  # a shorter prompt
     prompts = make_prompts(*(f"Number {n}?" for n in range(200)))
     spec = f"embedded:smollm2?context=128&slots=1&threads=1&template={tmp_path / 'bare'}"
-    alone = run_worker(opened(spec), prompts)
+    alone = run_worker(open_model(spec), prompts)
     by_index: dict[int, Completion | WorkError] = {}
     killed: list[int] = []
 
@@ -412,7 +410,7 @@ def test_killing_a_replica_of_a_real_model_changes_no_completion(
             killed.append(replicas()[0])
             os.kill(killed[0], signal.SIGKILL)
 
-    asyncio.run(_through(opened(f"{spec}&replicas=2&cpus=2"), prompts, emit))
+    asyncio.run(complete_all(open_model(f"{spec}&replicas=2&cpus=2"), prompts, emit))
     assert killed
     outcomes = [by_index[n] for n in range(200)]
     different = [
@@ -428,7 +426,7 @@ def test_killing_a_replica_of_a_real_model_changes_no_completion(
 
 def test_an_address_without_a_cluster_is_a_one_line_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
-    worker = opened("echo:?replicas=1", ray="127.0.0.1:1")
+    worker = open_model("echo:?replicas=1", ray="127.0.0.1:1")
     with pytest.raises(ConfigError, match=r"no Ray cluster at '127\.0\.0\.1:1' .*ray start") as at:
         asyncio.run(worker.prepare())
     assert "\n" not in str(at.value)
@@ -453,7 +451,7 @@ def test_a_run_starts_and_ends_a_local_cluster_without_output_of_ray(tmp_path: P
     assert done.returncode in (0, 3), done.stderr
     for word in ("ray", "raylet", "MapWorker", "Token", "core_worker"):
         assert word not in done.stderr
-    soon(lambda: not replicas())
+    wait_for(lambda: not replicas())
 
 
 @pytest.mark.ray
@@ -492,7 +490,7 @@ def _without_cached_tokens(completion: Completion) -> Completion:
     )
 
 
-async def _through(worker: Generator, prompts: Sequence[Prompt], emit: Any) -> None:
+async def complete_all(worker: Generator, prompts: Sequence[Prompt], emit: Any) -> None:
     try:
         await worker.prepare()
         await worker(prompts, emit)

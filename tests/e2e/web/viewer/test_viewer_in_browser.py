@@ -11,18 +11,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
 from bakeoff import Config, run
 from bakeoff.evaluation.votes.vote_log import read_votes
 from bakeoff.testing import OpenAIServer, Reply, chat_completion, verdict_json
 from bakeoff.web.viewer.runs import find_runs
-from tests.browser import chromium, opened
+from tests.browser import chromium, open_page, serious_violations
 from tests.e2e.web.voting.page_actions import counts, enter
 from tests.marks import long
-from tests.unit.web.viewer.cases import VOTES, judge, results, write_progress, write_results
-from tests.web_clients import viewer
+from tests.unit.web.viewer.builders import (
+    VOTES,
+    judge,
+    key_of,
+    results,
+    write_progress,
+    write_results,
+)
+from tests.web_clients import reserved_port, viewer
 
 NASTY = "</script><img src=x onerror='alert(1)'><script>alert(2)</script>\u202e\u0000'\"& {{ 1 }}"
 SERVE = """
@@ -50,10 +56,6 @@ def _root(tmp_path: Path) -> Path:
     return root
 
 
-def key_of(root: Path, name: str) -> str:
-    return next(run.key for run in find_runs(root).runs.values() if run.name == name)
-
-
 @contextmanager
 def process(root: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run the viewer in a process that can be killed; it ends with the block."""
@@ -67,7 +69,7 @@ def process(root: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], 
 
 
 def test_two_runs_are_selected_and_compared(browser: Browser, root: Path) -> None:
-    with viewer(root) as url, opened(browser, url) as watched:
+    with viewer(root) as url, open_page(browser, url) as watched:
         page = watched.page
         boxes = page.locator(".runs input[type=checkbox]")
         compare = page.locator("#compare")
@@ -84,13 +86,13 @@ def test_two_runs_are_selected_and_compared(browser: Browser, root: Path) -> Non
         expect(page.locator(".headline")).to_contain_text(f"the win rate changed by {minus}")
         page.click("text=All runs")
         expect(page.locator("h1")).to_have_text("Runs")
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 def test_long_list_can_be_searched(browser: Browser, tmp_path: Path) -> None:
     for number in range(12):
         write_results(tmp_path / f"run-{number}", results(prompts=range(2), seed=number))
-    with viewer(tmp_path) as url, opened(browser, url) as watched:
+    with viewer(tmp_path) as url, open_page(browser, url) as watched:
         page = watched.page
         expect(page.locator(".runs > li:visible")).to_have_count(12)
         page.fill("#words", "TUNED run-11")
@@ -101,11 +103,11 @@ def test_long_list_can_be_searched(browser: Browser, tmp_path: Path) -> None:
         expect(page.locator("#none")).to_be_visible()
         page.fill("#words", "")
         expect(page.locator(".runs > li:visible")).to_have_count(13)
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 def test_list_refreshes_and_keeps_the_selection(browser: Browser, root: Path) -> None:
-    with viewer(root) as url, opened(browser, url) as watched:
+    with viewer(root) as url, open_page(browser, url) as watched:
         page = watched.page
         page.locator(".runs input[type=checkbox]").nth(1).check()
         write_progress(root / "new", done=30)
@@ -119,12 +121,12 @@ def test_list_refreshes_and_keeps_the_selection(browser: Browser, root: Path) ->
         checked = page.locator(".runs li", has_text="step-300").locator("input")
         expect(checked.first).to_be_checked()
         expect(page.locator("#chosen")).to_have_text("Choose one more to compare")
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 def test_live_page_is_replaced_by_the_report(browser: Browser, root: Path) -> None:
     write_progress(root / "new", done=40)
-    with viewer(root) as url, opened(browser, url) as watched:
+    with viewer(root) as url, open_page(browser, url) as watched:
         page = watched.page
         page.click("text=new")
         expect(page.locator("main")).to_contain_text("40 of 100")
@@ -137,7 +139,7 @@ def test_live_page_is_replaced_by_the_report(browser: Browser, root: Path) -> No
         expect(page.locator("#verdict h1")).to_be_visible(timeout=60_000)
         page.click("text=All runs")
         expect(page.locator("h1")).to_have_text("Runs")
-        watched.assert_quiet()
+        watched.assert_no_errors()
 
 
 @pytest.mark.long
@@ -165,7 +167,7 @@ def test_run_is_watched_live_and_compared_with_the_next(browser: Browser, tmp_pa
         viewer(tmp_path / "runs") as url,
     ):
         first = started("step-1", server)
-        with opened(browser, url) as watched:
+        with open_page(browser, url) as watched:
             page = watched.page
             expect(page.locator(".going")).to_contain_text("9 of 9", timeout=60_000)
             page.click("text=step-1")
@@ -183,24 +185,28 @@ def test_run_is_watched_live_and_compared_with_the_next(browser: Browser, tmp_pa
             expect(page.locator(".headline")).to_contain_text("On the 9 prompts that both judged")
             expect(page.locator("main")).to_contain_text("step-2 stands in for step-1")
             expect(page.locator("main")).not_to_contain_text("Not compared")
-            watched.assert_quiet()
+            watched.assert_no_errors()
 
 
 @pytest.mark.long
 def test_page_reports_a_stopped_server(browser: Browser, root: Path) -> None:
-    with process(root) as (serving, url), opened(browser, url) as watched:
+    with process(root) as (serving, url), open_page(browser, url) as watched:
         expect(watched.page.locator("#gone")).to_be_hidden()
         serving.send_signal(signal.SIGKILL)
         expect(watched.page.locator("#gone")).to_be_visible(timeout=60_000)
         expect(watched.page.locator(".runs > li")).to_have_count(2)
-        assert watched.left == []
+        assert watched.external_requests == []
 
 
 @pytest.mark.long
 def test_vote_continues_after_the_server_was_killed(browser: Browser, root: Path) -> None:
     """No vote is lost or duplicated, and Finish opens a report with the voter."""
     key, votes = key_of(root, "step-400"), root / "step-400" / VOTES
-    with process(root) as (serving, url), opened(browser, url + f"run/{key}/vote/") as watched:
+    with (
+        reserved_port() as port,
+        process(root, port) as (serving, url),
+        open_page(browser, url + f"run/{key}/vote/") as watched,
+    ):
         page = watched.page
         enter(page)
         counts(page, "1 of 40")
@@ -210,11 +216,10 @@ def test_vote_continues_after_the_server_was_killed(browser: Browser, root: Path
         serving.send_signal(signal.SIGKILL)
         page.keyboard.press("1")
         expect(page.locator("#error")).to_contain_text("Your votes are saved")
-        port = int(url.split(":")[2].split("/")[0])
         assert len(read_votes(votes)) == 3
         serving.wait(60)
         page.goto("about:blank")
-        while_gone = len(watched.complaints)
+        while_gone = len(watched.console_errors)
         with process(root, port) as (_, again):
             page.goto(again + f"run/{key}/vote/")
             counts(page, "4 of 40")  # the tab keeps the voter's name
@@ -224,8 +229,8 @@ def test_vote_continues_after_the_server_was_killed(browser: Browser, root: Path
             page.click("#confirm [value=yes]")
             expect(page.locator("#verdict h1")).to_be_visible(timeout=60_000)
             assert page.url == again + f"run/{key}/"
-        assert watched.complaints[while_gone:] == []
-        assert watched.left == []
+        assert watched.console_errors[while_gone:] == []
+        assert watched.external_requests == []
     saved_votes = read_votes(votes)
     assert [vote.choice for vote in saved_votes] == ["first", "second", "tie", "first"]
     assert len({vote.key for vote in saved_votes}) == 4
@@ -236,12 +241,12 @@ def test_vote_continues_after_the_server_was_killed(browser: Browser, root: Path
 @pytest.mark.long
 def test_markup_in_names_is_escaped(browser: Browser, tmp_path: Path) -> None:
     hostile = results(
-        (f"tuned{NASTY}", f"base{NASTY}"), said=NASTY, failed=2, config={"system": NASTY}
+        (f"tuned{NASTY}", f"base{NASTY}"), suffix=NASTY, failed=2, config={"system": NASTY}
     )
     strict = {"judges": {"judge": judge(NASTY * 3)}}
     write_results(tmp_path / "<img src=x onerror=alert(3)>\u202e", hostile)
     write_results(
-        tmp_path / "two", results((f"x{NASTY}", f"base{NASTY}"), said=NASTY, identities=strict)
+        tmp_path / "two", results((f"x{NASTY}", f"base{NASTY}"), suffix=NASTY, identities=strict)
     )
     write_progress(tmp_path / "new")
     progress = json.loads((tmp_path / "new" / "progress.json").read_text())
@@ -259,22 +264,13 @@ def test_markup_in_names_is_escaped(browser: Browser, tmp_path: Path) -> None:
     ]
     with viewer(tmp_path) as url:
         for path in [*paths, f"run/{second}/vote/"]:
-            with opened(browser, url + path) as watched:
+            with open_page(browser, url + path) as watched:
                 watched.page.wait_for_load_state("networkidle")
                 assert watched.page.locator("img[src=x]").count() == 0
-                watched.assert_quiet()
-        with opened(browser, url + f"run/{broken}/") as watched:
+                watched.assert_no_errors()
+        with open_page(browser, url + f"run/{broken}/") as watched:
             expect(watched.page.locator(".note")).to_be_visible()
-            assert watched.left == []
-
-
-def serious(page: object) -> list[str]:
-    violations = Axe().run(page).response["violations"]
-    return [
-        f"{violation['id']}: {[node['html'][:200] for node in violation['nodes']]}"
-        for violation in violations
-        if violation["impact"] in ("serious", "critical")
-    ]
+            assert watched.external_requests == []
 
 
 @pytest.mark.parametrize(
@@ -299,12 +295,12 @@ def test_every_page_is_accessible(browser: Browser, root: Path, width: int, dark
     ]
     with viewer(root) as url:
         for path in paths:
-            with opened(browser, url + path, width=width, dark=dark) as watched:
+            with open_page(browser, url + path, width=width, dark=dark) as watched:
                 page = watched.page
                 if path == "":
                     page.locator(".runs input[type=checkbox]").first.check()
                 if path.endswith("vote/"):
-                    assert serious(page) == []
+                    assert serious_violations(page) == []
                     enter(page)
                     counts(page, "1 of 40")
                 wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
@@ -312,4 +308,4 @@ def test_every_page_is_accessible(browser: Browser, root: Path, width: int, dark
                 paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
                 light = sum(map(int, re.findall(r"\d+", paper)[:3])) > 380
                 assert light != dark
-                assert serious(page) == [], path
+                assert serious_violations(page) == [], path

@@ -5,10 +5,10 @@ from playwright.sync_api import expect
 
 from bakeoff.config.options import VoteOptions
 from bakeoff.evaluation.votes.vote_log import read_votes
-from tests.browser import chromium, opened
+from tests.browser import chromium, open_page
 from tests.e2e.web.voting.page_actions import counts, enter
 from tests.marks import long
-from tests.unit.web.voting.cases import MODELS, VOTES, evidence
+from tests.unit.web.voting.builders import MODELS, VOTES, evidence
 from tests.web_clients import voting_browser
 
 NASTY = "<img src=x onerror='window.hurt = 1'><script>window.hurt = 1</script> \u202etext"
@@ -17,11 +17,11 @@ NASTY = "<img src=x onerror='window.hurt = 1'><script>window.hurt = 1</script> \
 @pytest.mark.parametrize("width", [390, *long([1280])])
 def test_vote_with_the_keyboard_from_start_to_end(width: int) -> None:
     long = "word " * 400 + "x" * 500
-    data = evidence(said={(1, MODELS[0]): NASTY, (1, MODELS[1]): "", (2, MODELS[0]): long})
+    data = evidence(replacements={(1, MODELS[0]): NASTY, (1, MODELS[1]): "", (2, MODELS[0]): long})
     with (
         voting_browser(data, options=VoteOptions(draw="order")) as server,
         chromium() as browser,
-        opened(browser, server.url, width=width) as watched,
+        open_page(browser, server.url, width=width) as watched,
     ):
         page = watched.page
         expect(page.locator("#name")).to_be_focused()
@@ -49,7 +49,7 @@ def test_vote_with_the_keyboard_from_start_to_end(width: int) -> None:
         page.click("#confirm [value=yes]")
         expect(page.locator("#ended")).to_have_text("The voting is finished.")
         assert page.evaluate("window.hurt") is None
-        watched.assert_quiet()
+        watched.assert_no_errors()
     choices = ["first", "tie", "skip", "undone", "second", "first"]
     assert [vote.choice for vote in read_votes(VOTES)] == choices
 
@@ -58,7 +58,7 @@ def test_vote_with_the_keyboard_from_start_to_end(width: int) -> None:
 def test_page_of_a_stopped_server_says_that_votes_are_saved() -> None:
     with chromium() as browser, ExitStack() as stack:
         server = stack.enter_context(voting_browser(evidence(), options=VoteOptions(draw="order")))
-        with opened(browser, server.url) as watched:
+        with open_page(browser, server.url) as watched:
             page = watched.page
             enter(page)
             counts(page, "1 of 4")
@@ -68,7 +68,7 @@ def test_page_of_a_stopped_server_says_that_votes_are_saved() -> None:
             page.keyboard.press("1")
             expect(page.locator("#error")).to_contain_text("Your votes are saved")
             expect(page.locator("#count")).to_have_text("2 of 4")
-            assert watched.left == []
+            assert watched.external_requests == []
     assert len(read_votes(VOTES)) == 1
 
 
@@ -76,7 +76,7 @@ def test_unsaved_vote_is_reported_and_the_pair_stays() -> None:
     with (
         voting_browser(evidence(), options=VoteOptions(draw="order")) as server,
         chromium() as browser,
-        opened(browser, server.url) as watched,
+        open_page(browser, server.url) as watched,
     ):
         page = watched.page
         enter(page)
@@ -84,7 +84,7 @@ def test_unsaved_vote_is_reported_and_the_pair_stays() -> None:
         VOTES.mkdir()
         page.keyboard.press("1")
         expect(page.locator("#error")).to_contain_text("This was not saved (")
-        expect(page.locator("#count")).to_have_text("1 of 4")
+        counts(page, "1 of 4")
         VOTES.rmdir()
         page.keyboard.press("1")
         counts(page, "2 of 4")

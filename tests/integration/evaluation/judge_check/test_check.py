@@ -21,7 +21,7 @@ from bakeoff.runtime.progress import ProgressUpdate
 from bakeoff.testing import OpenAIServer, Reply
 from tests.builders import write_file
 from tests.tiny_models import make_tiny_model
-from tests.unit.evaluation.judge_check.cases import (
+from tests.unit.evaluation.judge_check.builders import (
     Responder,
     always_first,
     pair,
@@ -40,15 +40,15 @@ def server() -> Iterator[OpenAIServer]:
 
 
 def spec(server: OpenAIServer, name: str = "j", **options: object) -> str:
-    given = {"base_url": server.url, "retries": 0} | options
-    return f"{name}=api:{name}?" + "&".join(f"{key}={value}" for key, value in given.items())
+    options_ = {"base_url": server.url, "retries": 0} | options
+    return f"{name}=api:{name}?" + "&".join(f"{key}={value}" for key, value in options_.items())
 
 
-def said(server: OpenAIServer, respond: Responder, **more: Any) -> JudgeCheck:
-    """Return the check of one judge with this brain on the built-in pairs."""
+def check_one(server: OpenAIServer, respond: Responder, **more: Any) -> JudgeCheck:
+    """Return the check of one judge with this responder on the built-in pairs."""
     server.respond = respond
-    (found,) = check(more.pop("file", None), [spec(server)], store=STORE, **more).judges
-    return found
+    (judge_check,) = check(more.pop("file", None), [spec(server)], store=STORE, **more).judges
+    return judge_check
 
 
 def file_of(pairs: list[LabeledPair], path: Path = Path("pairs.jsonl")) -> Path:
@@ -61,50 +61,50 @@ def file_of(pairs: list[LabeledPair], path: Path = Path("pairs.jsonl")) -> Path:
 
 
 def test_perfect_judge_is_right_on_all_pairs(server: OpenAIServer) -> None:
-    found = said(server, perfect_judge(OURS))
-    overall = found.overall
+    check_ = check_one(server, perfect_judge(OURS))
+    overall = check_.overall
     assert (overall.pairs, overall.right) == (60, 60)
     assert overall.accuracy is not None
     assert overall.accuracy.estimate == 1
     assert 0.9 < overall.accuracy.low < 1
-    assert found.kappa is not None
-    assert found.kappa.estimate == 1
-    assert (found.accounting.asked, found.accounting.failed) == (120, 0)
-    assert found.misses == ()
-    assert {name: grade.right for name, grade in found.by_set.items()} == dict.fromkeys(
+    assert check_.kappa is not None
+    assert check_.kappa.estimate == 1
+    assert (check_.accounting.asked, check_.accounting.failed) == (120, 0)
+    assert check_.misses == ()
+    assert {name: grade.right for name, grade in check_.by_set.items()} == dict.fromkeys(
         ("easy", "other-prompt", "wrong-fact"), 20
     )
 
 
 def test_judge_that_always_names_the_first_splits_all_pairs(server: OpenAIServer) -> None:
-    found = said(server, always_first)
-    assert (found.overall.right, found.overall.split) == (0, 60)
-    assert found.consistency is not None
-    assert found.consistency.estimate == 0
-    assert found.kappa is not None
-    assert found.kappa.estimate == pytest.approx(0)
-    assert {miss.outcome for miss in found.misses} == {"split"}
+    check_ = check_one(server, always_first)
+    assert (check_.overall.right, check_.overall.split) == (0, 60)
+    assert check_.consistency is not None
+    assert check_.consistency.estimate == 0
+    assert check_.kappa is not None
+    assert check_.kappa.estimate == pytest.approx(0)
+    assert {miss.outcome for miss in check_.misses} == {"split"}
 
 
 def test_judge_that_prefers_length_equals_the_length_baseline(
     server: OpenAIServer,
 ) -> None:
-    found = said(server, prefers_longest)
-    assert found.overall.right == found.overall.length_baseline.right > 0
-    assert found.overall.wrong == found.overall.length_baseline.wrong
-    assert found.overall.tie == found.overall.length_baseline.equal
-    assert found.longer_won is not None
-    assert found.longer_won.estimate == 1
+    check_ = check_one(server, prefers_longest)
+    assert check_.overall.right == check_.overall.length_baseline.right > 0
+    assert check_.overall.wrong == check_.overall.length_baseline.wrong
+    assert check_.overall.tie == check_.overall.length_baseline.equal
+    assert check_.longer_won is not None
+    assert check_.longer_won.estimate == 1
 
 
 def test_judge_that_is_wrong_on_one_set_is_detected_there(server: OpenAIServer) -> None:
-    found = said(server, perfect_judge(OURS, wrong=["wrong-fact"]))
-    assert (found.overall.right, found.overall.wrong) == (40, 20)
-    assert found.by_set["wrong-fact"].wrong == 20
-    assert found.by_set["easy"].right == 20
-    assert {miss.set for miss in found.misses} == {"wrong-fact"}
-    assert {miss.outcome for miss in found.misses} == {"wrong"}
-    assert set(found.by_kind) >= {"easy: empty", "easy: refusal"}
+    check_ = check_one(server, perfect_judge(OURS, wrong=["wrong-fact"]))
+    assert (check_.overall.right, check_.overall.wrong) == (40, 20)
+    assert check_.by_set["wrong-fact"].wrong == 20
+    assert check_.by_set["easy"].right == 20
+    assert {miss.set for miss in check_.misses} == {"wrong-fact"}
+    assert {miss.outcome for miss in check_.misses} == {"wrong"}
+    assert set(check_.by_kind) >= {"easy: empty", "easy: refusal"}
 
 
 def test_second_check_sends_no_request(server: OpenAIServer) -> None:
@@ -124,22 +124,22 @@ def test_failures_are_counted_and_requested_again(server: OpenAIServer) -> None:
             return Reply(status=500, body={"error": {"message": "down"}})
         return right(body)
 
-    found = said(server, faulty)
-    assert (found.overall.failed, found.overall.right) == (3, 57)
-    assert found.overall.accuracy is not None
-    assert found.overall.accuracy.n == 57
-    assert found.overall.worst_case == (57 / 60, 1)
-    assert (found.accounting.judged, found.accounting.failed) == (114, 6)
-    assert found.accounting.failed_by_kind == {"backend": 6}
+    check_ = check_one(server, faulty)
+    assert (check_.overall.failed, check_.overall.right) == (3, 57)
+    assert check_.overall.accuracy is not None
+    assert check_.overall.accuracy.n == 57
+    assert check_.overall.worst_case == (57 / 60, 1)
+    assert (check_.accounting.judged, check_.accounting.failed) == (114, 6)
+    assert check_.accounting.failed_by_kind == {"backend": 6}
     server.requests.clear()
-    assert said(server, right).overall.right == 60
+    assert check_one(server, right).overall.right == 60
     assert len(server.requests) == 6
 
 
 def test_unreadable_reply_is_a_failure_and_no_tie(server: OpenAIServer) -> None:
-    found = said(server, lambda _: "I like both.", limit=4)
-    assert (found.overall.failed, found.overall.tie) == (4, 0)
-    assert sum(found.accounting.failed_by_kind.values()) == 8
+    check_ = check_one(server, lambda _: "I like both.", limit=4)
+    assert (check_.overall.failed, check_.overall.tie) == (4, 0)
+    assert sum(check_.accounting.failed_by_kind.values()) == 8
 
 
 def test_repeats_are_requested_and_averaged(server: OpenAIServer) -> None:
@@ -152,8 +152,8 @@ def test_repeats_are_requested_and_averaged(server: OpenAIServer) -> None:
 def test_agreement_of_several_judges(server: OpenAIServer) -> None:
     with OpenAIServer(always_first) as other:
         results = check(None, [spec(server), spec(other, "k")], store=STORE, limit=10)
-    assert [found.judge for found in results.judges] == ["j", "k"]
-    assert [found.overall.right for found in results.judges] == [10, 0]
+    assert [judge_check.judge for judge_check in results.judges] == ["j", "k"]
+    assert [judge_check.overall.right for judge_check in results.judges] == [10, 0]
     (agreement,) = results.agreement
     assert (set(agreement.raters), agreement.share) == ({"j", "k"}, 0)
 
@@ -177,9 +177,9 @@ def test_run_and_check_share_stored_verdicts(server: OpenAIServer, tmp_path: Pat
         )
     )
     assert len(server.requests) == 8
-    (found,) = check(file_of(pairs), [spec(server)], store=STORE).judges
+    (judge_check,) = check(file_of(pairs), [spec(server)], store=STORE).judges
     assert len(server.requests) == 8
-    assert found.overall.right == 4
+    assert judge_check.overall.right == 4
 
 
 def test_exclusive_judge_can_be_checked(tmp_path: Path) -> None:
@@ -187,8 +187,8 @@ def test_exclusive_judge_can_be_checked(tmp_path: Path) -> None:
     judge = f"tiny=hf:{tmp_path / 'judge'}?verdict=logprob"
     with OpenAIServer(always_first) as server:
         results = check(None, [judge, spec(server)], store=STORE, limit=3)
-    assert [found.judge for found in results.judges] == ["tiny", "j"]
-    assert all(found.accounting.asked == 6 for found in results.judges)
+    assert [judge_check.judge for judge_check in results.judges] == ["tiny", "j"]
+    assert all(judge_check.accounting.asked == 6 for judge_check in results.judges)
 
 
 def test_pointwise_judge_is_requested_once_per_pair(
@@ -200,9 +200,9 @@ def test_pointwise_judge_is_requested_once_per_pair(
 
     pairs = [pair(number) for number in range(3)]
     server.respond = score
-    (found,) = check(file_of(pairs), [spec(server, verdict="scored")], store=STORE).judges
-    assert (found.overall.right, found.accounting.asked) == (3, 3)
-    assert found.order.identified == "order-free"
+    (judge_check,) = check(file_of(pairs), [spec(server, verdict="scored")], store=STORE).judges
+    assert (judge_check.overall.right, judge_check.accounting.asked) == (3, 3)
+    assert judge_check.order.identified == "order-free"
 
 
 def test_document_round_trip(server: OpenAIServer) -> None:
@@ -226,7 +226,7 @@ def test_pair_with_equal_texts_is_noted(server: OpenAIServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("judges", "says"),
+    ("judges", "message"),
     [
         ([], "give one with --judge"),
         (["echo:a", "echo:a"], "'echo:a' stands there twice"),
@@ -234,10 +234,10 @@ def test_pair_with_equal_texts_is_noted(server: OpenAIServer) -> None:
         (["echo:a?nonsense=1"], "no option 'nonsense'"),
     ],
 )
-def test_config_errors_are_one_line(judges: list[str], says: str) -> None:
+def test_config_errors_are_one_line(judges: list[str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check(None, judges, store=STORE)
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -252,11 +252,11 @@ def test_document_is_written_to_out(server: OpenAIServer) -> None:
     config = JudgeCheckOptions(
         judge=(spec(server),), limit=2, store=STORE, out=Path("here/and/there")
     )
-    seen: list[ProgressUpdate] = []
-    results = check_judges(None, config, seen.append)
+    updates: list[ProgressUpdate] = []
+    results = check_judges(None, config, updates.append)
     assert Path("here/and/there/judge-check.json").read_text() == results.to_json()
-    assert (seen[0].done, seen[-1].done, seen[-1].total) == (0, 4, 4)
-    assert (seen[-1].tokens, seen[-1].stored, seen[-1].cost) == (
+    assert (updates[0].done, updates[-1].done, updates[-1].total) == (0, 4, 4)
+    assert (updates[-1].tokens, updates[-1].stored, updates[-1].cost) == (
         8 * len(server.requests),
         0,
         None,

@@ -36,7 +36,9 @@ def ask(
     )
 
 
-def one(respond: Any, sampling: Sampling | None = None, **options: Any) -> Completion | WorkError:
+def complete_one(
+    respond: Any, sampling: Sampling | None = None, **options: Any
+) -> Completion | WorkError:
     with OpenAIServer(respond) as server:
         return ask(server, [prompt()], sampling, **options)[0]
 
@@ -50,8 +52,13 @@ def test_sampling_and_messages_are_sent_unchanged() -> None:
         {"role": "system", "content": "Be kind."},
         {"role": "user", "content": "Hello?"},
     ]
-    asked = (sent["temperature"], sent["top_p"], sent["max_completion_tokens"], sent["seed"])
-    assert asked == (0.3, 0.8, 7, 5)
+    sent_sampling = (
+        sent["temperature"],
+        sent["top_p"],
+        sent["max_completion_tokens"],
+        sent["seed"],
+    )
+    assert sent_sampling == (0.3, 0.8, 7, 5)
 
 
 def test_schema_logprobs_and_prefill_are_sent() -> None:
@@ -66,17 +73,17 @@ def test_schema_logprobs_and_prefill_are_sent() -> None:
 
 
 def test_completion_has_thinking_finish_tokens_and_refusal() -> None:
-    result = one(lambda _: chat_completion("<think>hm</think>Yes", finish_reason="length"))
+    result = complete_one(lambda _: chat_completion("<think>hm</think>Yes", finish_reason="length"))
     assert isinstance(result, Completion)
     assert (result.text, result.thinking, result.finish) == ("Yes", "hm", "length")
     assert (result.tokens, result.raw) == (5, "<think>hm</think>Yes")
-    field = one(lambda _: chat_completion("Yes", message={"reasoning_content": "hm"}))
+    field = complete_one(lambda _: chat_completion("Yes", message={"reasoning_content": "hm"}))
     assert isinstance(field, Completion)
     assert (field.text, field.thinking) == ("Yes", "hm")
-    refused = one(lambda _: chat_completion(None, message={"refusal": "I can't."}))
+    refused = complete_one(lambda _: chat_completion(None, message={"refusal": "I can't."}))
     assert isinstance(refused, Completion)
     assert (refused.text, refused.finish) == ("I can't.", "refused")
-    filtered = one(lambda _: chat_completion("", finish_reason="content_filter"))
+    filtered = complete_one(lambda _: chat_completion("", finish_reason="content_filter"))
     assert isinstance(filtered, Completion)
     assert filtered.finish == "refused"
 
@@ -85,7 +92,9 @@ def test_completion_has_top_logprobs() -> None:
     token = {"token": " A", "logprob": -0.1, "bytes": None}
     tops = [{"token": " A", "logprob": -0.1, "bytes": None}]
     content = [{**token, "top_logprobs": tops}]
-    result = one(lambda _: chat_completion("A", logprobs={"content": content, "refusal": None}))
+    result = complete_one(
+        lambda _: chat_completion("A", logprobs={"content": content, "refusal": None})
+    )
     assert isinstance(result, Completion)
     assert result.top_logprobs == {" A": -0.1}
 
@@ -106,7 +115,7 @@ FAULTS = [
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.body)[:20])
 def test_transient_failures_are_retried(fault: Reply) -> None:
     replies = [fault, "fine"]
-    result = one(lambda _: replies.pop(0))
+    result = complete_one(lambda _: replies.pop(0))
     assert isinstance(result, Completion)
     assert result.text == "fine"
 
@@ -159,8 +168,8 @@ def test_fatal_error_stops_the_run(status: int, error: dict[str, str], words: st
 
 def test_unreachable_server_is_named() -> None:
     with OpenAIServer() as server:
-        gone = server.url
-    worker = open_generator(Spec.parse(f"api:m?base_url={gone}"), RunContext(Sampling()))
+        url = server.url
+    worker = open_generator(Spec.parse(f"api:m?base_url={url}"), RunContext(Sampling()))
     with pytest.raises(ConfigError, match="start its server or check the address"):
         asyncio.run(worker.prepare())
 

@@ -23,8 +23,8 @@ from tests.builders import make_prompt
 from tests.marks import long
 
 
-def prompts(count: int, of: str = "") -> list[Prompt]:
-    return [make_prompt(f"{of}{n}") for n in range(count)]
+def prompts(count: int, prefix: str = "") -> list[Prompt]:
+    return [make_prompt(f"{prefix}{n}") for n in range(count)]
 
 
 def open_model(
@@ -40,8 +40,8 @@ def open_model(
 
 
 def texts(results: list[Completion | WorkError]) -> set[str]:
-    assert all(isinstance(one, Completion) for one in results), results
-    return {one.text for one in results if isinstance(one, Completion)}
+    assert all(isinstance(outcome, Completion) for outcome in results), results
+    return {outcome.text for outcome in results if isinstance(outcome, Completion)}
 
 
 BUSY = {"error": {"message": "Rate limit reached"}}
@@ -57,15 +57,16 @@ def test_retry_waits_as_long_as_the_server_asks(monkeypatch: pytest.MonkeyPatch)
 
 
 class Limited:
-    """A brain that serves `limit` requests and refuses those behind them for `period` seconds from
-    the first one on, and so on: that it refuses some depends on no client's speed.
+    """Responder that in turn serves `limit` requests and refuses all others for `period` seconds.
+
+    Some requests are refused at any speed of the clients.
     """
 
     def __init__(self, limit: int, period: float) -> None:
         self.limit, self.period = limit, period
         self.count = 0
-        self.opens: float | None = None  # when it takes requests again, while it refuses them
-        self.events = 0  # how often it began to refuse
+        self.opens: float | None = None  # the end of the present refusal period
+        self.events = 0  # number of refusal periods
         self.refused = 0
 
     def __call__(self, body: dict[str, Any]) -> Any:
@@ -95,7 +96,7 @@ def test_rate_limited_requests_never_fail() -> None:
 
 
 def test_rate_limit_pauses_all_models_of_the_server() -> None:
-    """Two workers of one server: a rate limit that one of them meets pauses both."""
+    """A rate limit that one of two workers of a server meets pauses both."""
     respond = Limited(6, 0.6)
     rate_limits = RateLimits()
 
@@ -110,8 +111,8 @@ def test_rate_limit_pauses_all_models_of_the_server() -> None:
                 await worker.prepare()
             await asyncio.gather(
                 *(
-                    worker(prompts(10, of), lambda _, one: results.append(one))
-                    for of, worker in zip("ab", workers, strict=True)
+                    worker(prompts(10, prefix), lambda _, outcome: results.append(outcome))
+                    for prefix, worker in zip("ab", workers, strict=True)
                 )
             )
             for worker in workers:
@@ -120,14 +121,15 @@ def test_rate_limit_pauses_all_models_of_the_server() -> None:
             assert len(results) == 20
 
     asyncio.run(work())
-    # Those under way at the first refusal may be refused as well, and nobody after it was known.
+    # Only requests that are in flight at the first refusal may be refused as well.
     assert respond.events == 3  # of 20 requests, behind every 6
     assert respond.refused <= 8 * respond.events
 
 
 def at_once(server: OpenAIServer, workers: list[Generator], most: int) -> int:
-    """How many requests of all workers are in flight together, when each has ten prompts: none is
-    replied to before `most` are.
+    """The highest number of requests of all workers in flight, each with ten prompts.
+
+    The server replies once `most` are in flight.
     """
 
     async def work() -> None:
@@ -186,8 +188,10 @@ def test_long_retry_after_fails_the_request(
     reply = Reply(429, BUSY, {"Retry-After": "86400"})
     with caplog.at_level(logging.WARNING), OpenAIServer(lambda _: reply) as server:
         results = run_worker(open_model([server.url], max_concurrency=4), prompts(50))
-    assert {(type(one), getattr(one, "status", 0)) for one in results} == {(BackendError, 429)}
-    assert all("Rate limit reached" in str(one) for one in results)
+    assert {(type(outcome), getattr(outcome, "status", 0)) for outcome in results} == {
+        (BackendError, 429)
+    }
+    assert all("Rate limit reached" in str(outcome) for outcome in results)
     assert len(server.requests) <= 4
     assert "come again in 1 day, 0:00:00" in caplog.text
 
@@ -195,7 +199,7 @@ def test_long_retry_after_fails_the_request(
 def test_request_refused_while_others_succeed_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A prompt above a limit of tokens is refused with 429 however often it is sent."""
+    """A prompt above a limit of tokens is refused with 429 at every attempt."""
     monkeypatch.setattr("bakeoff.generators.api.retries._FIRST_WAIT", 0.1)
 
     def respond(body: dict[str, Any]) -> Any:
@@ -205,7 +209,7 @@ def test_request_refused_while_others_succeed_fails(
 
     with OpenAIServer(respond) as server:
         results = run_worker(open_model([server.url], "&retries=2", max_concurrency=4), prompts(60))
-    assert [n for n, one in enumerate(results) if isinstance(one, WorkError)] == [7]
+    assert [n for n, outcome in enumerate(results) if isinstance(outcome, WorkError)] == [7]
     assert isinstance(results[7], BackendError)
     assert results[7].status == 429
     assert len(server.requests) <= 59 + 40
@@ -221,8 +225,8 @@ def test_overload_does_not_lower_the_rate() -> None:
     assert texts(results) == {"fine"}
     assert len(server.requests) - 200 > 4
     assert isinstance(worker, Api)
-    (asked,) = worker._pool.servers
-    assert asked.limits._rate.rate(time.monotonic()) == math.inf
+    (server_state,) = worker._pool.servers
+    assert server_state.limits._rate.rate(time.monotonic()) == math.inf
 
 
 # Several servers
@@ -242,32 +246,36 @@ def test_requests_are_distributed_by_capacity() -> None:
     assert (quick.max_in_flight, slow.max_in_flight) == (4, 4)
 
 
-def test_a_server_that_is_not_there_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unreachable_server_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     with (
         caplog.at_level(logging.WARNING),
-        refused_url() as gone,
+        refused_url() as unreachable,
         OpenAIServer(lambda _: "here") as server,
     ):
-        results = run_worker(open_model([gone, server.url], "&retries=0"), prompts(40))
+        results = run_worker(open_model([unreachable, server.url], "&retries=0"), prompts(40))
     assert texts(results) == {"here"}
-    assert f"nothing listens at {gone}: asking the others" in caplog.text
+    assert f"nothing listens at {unreachable}: asking the others" in caplog.text
 
 
-def test_requests_of_a_dead_server_go_to_others_until_it_returns() -> None:
+def test_requests_of_a_dead_server_go_to_the_others() -> None:
     async def work() -> None:
         results: list[Completion | WorkError] = []
-        with ExitStack() as dying, OpenAIServer(lambda _: "stays") as stays:
+        with ExitStack() as dying, OpenAIServer(lambda _: "stays") as alive:
             dies = dying.enter_context(
                 OpenAIServer(lambda _: Reply(body=chat_completion("dies"), delay=0.05))
             )
-            worker = open_model([dies.url, stays.url], "&retries=2", max_concurrency=4)
-            stays.respond = lambda _: Reply(body=chat_completion("stays"), delay=0.05)
+            worker = open_model([dies.url, alive.url], "&retries=2", max_concurrency=4)
+            alive.respond = lambda _: Reply(
+                body=chat_completion("stays"), until=lambda: len(dies.requests) >= 8
+            )
             await worker.prepare()
-            going = asyncio.create_task(worker(prompts(60), lambda _, one: results.append(one)))
+            call = asyncio.create_task(
+                worker(prompts(60), lambda _, outcome: results.append(outcome))
+            )
             while len(dies.requests) < 8:
                 await asyncio.sleep(0.01)
             await asyncio.to_thread(dying.close)
-            await going
+            await call
             assert texts(results) == {"dies", "stays"}
             assert len(results) == 60
             await worker.close()
@@ -276,9 +284,9 @@ def test_requests_of_a_dead_server_go_to_others_until_it_returns() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_where_no_server_is_there_that_is_said_before_any_work(count: int) -> None:
-    with ExitStack() as held:
-        urls = [held.enter_context(refused_url()) for _ in range(count)]
+def test_unreachable_servers_are_an_error_before_any_request(count: int) -> None:
+    with ExitStack() as stack:
+        urls = [stack.enter_context(refused_url()) for _ in range(count)]
         worker = open_model(urls)
         with pytest.raises(ConfigError, match="start its server or check the address") as caught:
             asyncio.run(worker.prepare())
@@ -287,8 +295,8 @@ def test_where_no_server_is_there_that_is_said_before_any_work(count: int) -> No
 
 def test_loss_of_all_servers_ends_the_run() -> None:
     async def work() -> None:
-        with OpenAIServer() as one, OpenAIServer() as other:
-            worker = open_model([one.url, other.url], "&retries=1")
+        with OpenAIServer() as first, OpenAIServer() as second:
+            worker = open_model([first.url, second.url], "&retries=1")
             await worker.prepare()
         try:
             await worker(prompts(3), lambda *_: None)
@@ -303,23 +311,23 @@ def test_loss_of_all_servers_ends_the_run() -> None:
 def test_server_lost_behind_a_proxy_is_awaited(
     status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Longer than each request is tried again; one that alone fails so is not waited for."""
+    """Requests outlast their retries during an outage; one that always fails is not awaited."""
     monkeypatch.setattr("bakeoff.generators.api.retries._FIRST_WAIT", 0.1)
     monkeypatch.setattr("bakeoff.runtime.rate_limits.rate_limiter._FIRST_PAUSE", 0.05)
-    gone = Reply(status, {"error": {"message": "no upstream"}})
-    asked: list[float] = []
-    failed: Counter[str] = Counter()  # how often each prompt was
+    bad_gateway = Reply(status, {"error": {"message": "no upstream"}})
+    request_times: list[float] = []
+    failed: Counter[str] = Counter()  # failures by prompt
 
     def respond(body: dict[str, Any]) -> Any:
         prompt = body["messages"][-1]["content"]
         if prompt == "poison":
-            return gone
-        asked.append(time.monotonic())
-        tried = max(failed.values(), default=0) > 2  # one of them would have failed for good
-        if len(asked) <= 4 or (tried and asked[-1] > asked[4] + 1.5):
+            return bad_gateway
+        request_times.append(time.monotonic())
+        tried = max(failed.values(), default=0) > 2  # more often than `retries`
+        if len(request_times) <= 4 or (tried and request_times[-1] > request_times[4] + 1.5):
             return "fine"
         failed[prompt] += 1
-        return gone
+        return bad_gateway
 
     poison = make_prompt("poison")
     with OpenAIServer(respond) as server:
@@ -327,7 +335,7 @@ def test_server_lost_behind_a_proxy_is_awaited(
     assert texts(results) == {"fine"}
     assert isinstance(last, BackendError)
     assert last.status == status
-    assert len(asked) < 160
+    assert len(request_times) < 160
 
 
 def test_additional_server_keeps_the_identity() -> None:

@@ -29,10 +29,6 @@ from tests.builders import make_prompt
 from tests.chaos_server import CERTIFICATE, ChaosServer, Proxy
 
 
-def prompt(text: str = "Hello?") -> Prompt:
-    return make_prompt(text)
-
-
 def open_model(url: str, options: str = "") -> Generator:
     return open_generator(Spec.parse(f"api:m?base_url={url}{options}"), RunContext(Sampling(), 8))
 
@@ -41,7 +37,7 @@ def reply_outcome(body: Any, rate_limits: RateLimits | None = None) -> Completio
     with OpenAIServer(lambda _: body) as server:
         context = RunContext(Sampling(), 8, rate_limits=rate_limits or RateLimits())
         worker = open_generator(Spec.parse(f"api:m?base_url={server.url}"), context)
-        return run_worker(worker, [prompt()])[0]
+        return run_worker(worker, [make_prompt("Hello?")])[0]
 
 
 @pytest.mark.parametrize("left_out", ["id", "created", "object", "model"])
@@ -71,7 +67,7 @@ def test_incomplete_usage_is_accepted(usage: Any, tokens: int | None) -> None:
 
 
 leaves = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3)
-shapes = st.recursive(leaves, lambda one: st.lists(one, max_size=2), max_leaves=3)
+shapes = st.recursive(leaves, lambda child: st.lists(child, max_size=2), max_leaves=3)
 CHOICE: dict[str, Any] = chat_completion("Hi")["choices"][0]
 MESSAGE: dict[str, Any] = CHOICE["message"]
 
@@ -86,8 +82,8 @@ def test_json_of_another_shape_is_unreadable(shape: Any) -> None:
             for key in ("choices", "usage", "model", "created", "id")
         ),
         *(
-            {**chat_completion("Hi"), "choices": [one]}
-            for one in (shape, {**CHOICE, "message": shape})
+            {**chat_completion("Hi"), "choices": [part]}
+            for part in (shape, {**CHOICE, "message": shape})
         ),
         *(
             {**chat_completion("Hi"), "choices": [{**CHOICE, "message": {**MESSAGE, key: shape}}]}
@@ -96,12 +92,12 @@ def test_json_of_another_shape_is_unreadable(shape: Any) -> None:
         shape,
     ]
     sent = [Reply(body=json.dumps(body).encode()) for body in bodies]
-    with OpenAIServer(lambda asked: sent[int(asked["messages"][0]["content"])]) as server:
+    with OpenAIServer(lambda request: sent[int(request["messages"][0]["content"])]) as server:
         model = open_generator(
             Spec.parse(f"api:m?base_url={server.url}"), RunContext(Sampling(), 8)
         )
-        result = run_worker(model, [prompt(str(number)) for number in range(len(bodies))])
-    assert all(isinstance(one, Completion | WorkError) for one in result)
+        result = run_worker(model, [make_prompt(str(number)) for number in range(len(bodies))])
+    assert all(isinstance(outcome, Completion | WorkError) for outcome in result)
 
 
 BLOCK: dict[str, Any] = anthropic_message("Hi")["content"][0]
@@ -115,7 +111,10 @@ FIELDS = ("content", "usage", "model", "id", "role", "type", "stop_reason", "sto
 def test_message_of_another_shape_is_unreadable(shape: Any) -> None:
     bodies = [
         *({**anthropic_message("Hi"), key: shape} for key in FIELDS),
-        *({**anthropic_message("Hi"), "content": [one]} for one in (shape, {"type": "thinking"})),
+        *(
+            {**anthropic_message("Hi"), "content": [block]}
+            for block in (shape, {"type": "thinking"})
+        ),
         *(
             {**anthropic_message("Hi"), "content": [{**BLOCK, key: shape}]}
             for key in ("type", "text")
@@ -124,11 +123,11 @@ def test_message_of_another_shape_is_unreadable(shape: Any) -> None:
         shape,
     ]
     sent = [Reply(body=json.dumps(body).encode()) for body in bodies]
-    with AnthropicServer(lambda asked: sent[int(asked["messages"][0]["content"])]) as server:
+    with AnthropicServer(lambda request: sent[int(request["messages"][0]["content"])]) as server:
         spec = Spec.parse(f"anthropic:m?base_url={server.address}&api_key_env=PATH")
         model = open_generator(spec, RunContext(Sampling(), 8))
-        result = run_worker(model, [prompt(str(number)) for number in range(len(bodies))])
-    assert all(isinstance(one, Completion | WorkError) for one in result)
+        result = run_worker(model, [make_prompt(str(number)) for number in range(len(bodies))])
+    assert all(isinstance(outcome, Completion | WorkError) for outcome in result)
 
 
 @pytest.mark.parametrize("body", [b"[" * 10**5, b'{"choices":' + b'{"a":' * 10**5])
@@ -138,7 +137,9 @@ def test_deeply_nested_reply_is_unreadable(body: bytes) -> None:
     assert result.kind == "unreadable"
     with AnthropicServer(lambda _: Reply(body=body)) as server:
         spec = Spec.parse(f"anthropic:m?base_url={server.address}&api_key_env=PATH&retries=0")
-        (other,) = run_worker(open_generator(spec, RunContext(Sampling(), 1)), [prompt()])
+        (other,) = run_worker(
+            open_generator(spec, RunContext(Sampling(), 1)), [make_prompt("Hello?")]
+        )
     assert isinstance(other, BackendError), other
 
 
@@ -149,7 +150,7 @@ def test_oversized_reply_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     zipped = Reply(body=packed, headers={"Content-Encoding": "gzip"})
     for reply in (zipped, Reply(body=chat_completion("x" * 2**21))):
         with OpenAIServer(lambda _, reply=reply: reply) as server:
-            result = run_worker(open_model(server.url, "&retries=0"), [prompt()])[0]
+            result = run_worker(open_model(server.url, "&retries=0"), [make_prompt("Hello?")])[0]
         assert isinstance(result, BackendError), result
         assert "larger than 1 MB" in result.message
     small = gzip.compress(json.dumps(chat_completion("x" * 2**19)).encode())
@@ -212,11 +213,11 @@ def test_shared_prefix_is_marked_for_the_cache_of_anthropic(
 ) -> None:
     text = "Shared\nall of it\nfirst one"
     shared = len("Shared\nall of it\nfi")
-    (one, other), _ = anthropic(
-        [prompt(text), PrefixedPrompt.of(prompt(text), shared)], monkeypatch
+    (first, second), _ = anthropic(
+        [make_prompt(text), PrefixedPrompt.of(make_prompt(text), shared)], monkeypatch
     )
-    assert one["messages"][0]["content"] == text
-    head, rest = other["messages"][0]["content"]
+    assert first["messages"][0]["content"] == text
+    head, rest = second["messages"][0]["content"]
     assert head == {
         "type": "text",
         "text": "Shared\nall of it\n",
@@ -228,7 +229,7 @@ def test_shared_prefix_is_marked_for_the_cache_of_anthropic(
 
 @pytest.mark.parametrize(("text", "shared"), [("one line of text", 9), ("same\n", 5), ("", 0)])
 def test_no_cache_mark_without_a_shared_line(text: str, shared: int) -> None:
-    turn: Any = with_cache_mark(PrefixedPrompt.of(prompt(text or " "), shared))
+    turn: Any = with_cache_mark(PrefixedPrompt.of(make_prompt(text or " "), shared))
     assert turn == {"role": "user", "content": text or " "}
 
 
@@ -236,7 +237,7 @@ def test_cache_tokens_of_anthropic_are_counted_and_priced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def cost(usage: dict[str, Any]) -> float:
-        _, (result,) = anthropic([prompt()], monkeypatch, usage)
+        _, (result,) = anthropic([make_prompt("Hello?")], monkeypatch, usage)
         assert isinstance(result, Completion), result
         assert result.usage is not None
         assert result.usage.input_tokens == 2000
@@ -263,7 +264,7 @@ def test_cache_tokens_of_anthropic_are_counted_and_priced(
 def refusal_of(url: str, options: str = "&retries=1") -> str:
     """Return the message of the ConfigError of a run that cannot reach its server."""
     with pytest.raises(ConfigError) as caught:
-        run_worker(open_model(url, options), [prompt()])
+        run_worker(open_model(url, options), [make_prompt("Hello?")])
     assert "\n" not in str(caught.value)
     assert "SSLContext object" not in str(caught.value)
     return str(caught.value)
@@ -276,7 +277,7 @@ def certificate(tmp_path: Path) -> Path:
     return path
 
 
-class Plain(OpenAIServer):
+class PlainHttpServer(OpenAIServer):
     """Answers every connection with plain HTTP."""
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -287,7 +288,7 @@ class Plain(OpenAIServer):
 
 
 def test_server_without_tls_is_recognized() -> None:
-    with Plain() as server:
+    with PlainHttpServer() as server:
         refusal = refusal_of(server.url.replace("http:", "https:"))
     assert "'api:m' does not speak TLS" in refusal
     assert "write http:// in its address" in refusal
@@ -302,12 +303,12 @@ def test_untrusted_certificate_stops_the_run(
         assert "(self-signed certificate)" in refusal
         assert not server.request_counts
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # as the message says
-        result = run_worker(open_model(server.url), [prompt()])[0]
+        result = run_worker(open_model(server.url), [make_prompt("Hello?")])[0]
     assert isinstance(result, Completion), result
 
 
 @pytest.fixture
-def proxied(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def set_proxy(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -335,10 +336,10 @@ through_a_proxy = pytest.mark.filterwarnings("ignore:(BasicAuth|The 'proxy_auth'
     ],
 )
 def test_refusing_proxy_is_named_in_one_line(
-    address: str, status: int, words: str, times: int, proxied: Callable[[str], None]
+    address: str, status: int, words: str, times: int, set_proxy: Callable[[str], None]
 ) -> None:
     with Proxy(status) as proxy:
-        proxied(f"http://somebody:Marker-Secret@{proxy.address}")
+        set_proxy(f"http://somebody:Marker-Secret@{proxy.address}")
         refusal = refusal_of(f"{address}://models.invalid/v1")
     assert words in refusal
     assert str(status) in refusal
@@ -347,10 +348,12 @@ def test_refusing_proxy_is_named_in_one_line(
 
 
 @through_a_proxy
-def test_error_status_of_a_proxy_is_retried(proxied: Callable[[str], None]) -> None:
+def test_error_status_of_a_proxy_is_retried(set_proxy: Callable[[str], None]) -> None:
     with Proxy(503) as proxy:
-        proxied(f"http://{proxy.address}")
-        result = run_worker(open_model("http://models.invalid/v1", "&retries=1"), [prompt()])[0]
+        set_proxy(f"http://{proxy.address}")
+        result = run_worker(
+            open_model("http://models.invalid/v1", "&retries=1"), [make_prompt("Hello?")]
+        )[0]
     assert isinstance(result, BackendError), result
     assert (result.status, len(proxy.requests)) == (503, 2)
 
@@ -358,12 +361,12 @@ def test_error_status_of_a_proxy_is_retried(proxied: Callable[[str], None]) -> N
 @through_a_proxy
 @pytest.mark.parametrize("scheme", ["https", "http"])
 def test_unreachable_proxy_is_named_in_one_line(
-    scheme: str, proxied: Callable[[str], None]
+    scheme: str, set_proxy: Callable[[str], None]
 ) -> None:
-    with OpenAIServer() as gone:
+    with OpenAIServer() as proxy:
         pass
-    address = gone.url.removesuffix("/v1").removeprefix("http://")
-    proxied(f"http://somebody:Marker-Secret@{address}")
+    address = proxy.url.removesuffix("/v1").removeprefix("http://")
+    set_proxy(f"http://somebody:Marker-Secret@{address}")
     refusal = refusal_of(f"{scheme}://models.invalid/v1")
     assert "'api:m' cannot be reached through the proxy" in refusal
     assert address in refusal
@@ -373,14 +376,16 @@ def test_unreachable_proxy_is_named_in_one_line(
 # What a refusal means: for one request, or for all
 
 
-def after_one(reply: Reply, *, count: int = 2) -> tuple[OpenAIServer, list[Completion | WorkError]]:
+def outcomes_after_one(
+    reply: Reply, *, count: int = 2
+) -> tuple[OpenAIServer, list[Completion | WorkError]]:
     """Return the outcomes of two requests, of which the second gets `reply`."""
     replies = [Reply(body=chat_completion("fine")), *([reply] * 9)]
     with OpenAIServer(lambda _: replies.pop(0)) as server:
         model = open_generator(
             Spec.parse(f"api:m?base_url={server.url}"), RunContext(Sampling(), 1)
         )
-        return server, run_worker(model, [prompt(str(number)) for number in range(count)])
+        return server, run_worker(model, [make_prompt(str(number)) for number in range(count)])
 
 
 def error(message: str, **more: Any) -> dict[str, Any]:
@@ -397,7 +402,7 @@ def error(message: str, **more: Any) -> dict[str, Any]:
     ],
 )
 def test_error_message_that_quotes_a_prompt_does_not_stop_the_run(message: str) -> None:
-    _, (first, second) = after_one(Reply(400, error(message)))
+    _, (first, second) = outcomes_after_one(Reply(400, error(message)))
     assert isinstance(first, Completion), first
     assert isinstance(second, BackendError), second
     assert (second.status, second.kind) == (400, "backend")
@@ -406,12 +411,12 @@ def test_error_message_that_quotes_a_prompt_does_not_stop_the_run(message: str) 
 
 def test_firewall_page_fails_one_item() -> None:
     page = Reply(403, b"<html>Attention required: blocked</html>", {"Content-Type": "text/html"})
-    _, (first, second) = after_one(page)
+    _, (first, second) = outcomes_after_one(page)
     assert isinstance(first, Completion), first
     assert isinstance(second, BackendError), second
     assert second.status == 403
     with pytest.raises(ConfigError, match="refuses the key"):
-        after_one(Reply(403, error("the key was revoked")))
+        outcomes_after_one(Reply(403, error("the key was revoked")))
 
 
 @pytest.mark.parametrize(
@@ -434,12 +439,12 @@ def test_fatal_error_is_recognized_by_its_message_before_any_reply(
 
 def test_missing_credit_stops_the_run() -> None:
     with pytest.raises(ConfigError, match="no credit left"):
-        after_one(Reply(400, error("Your credit balance is too low to access the API.")))
+        outcomes_after_one(Reply(400, error("Your credit balance is too low to access the API.")))
 
 
 def test_request_above_the_token_rate_is_a_context_error() -> None:
     words = "Request too large for gpt-4 on tokens per min (TPM): Limit 30000, Requested 33223."
-    server, (_, second) = after_one(Reply(429, error(words, code="rate_limit_exceeded")))
+    server, (_, second) = outcomes_after_one(Reply(429, error(words, code="rate_limit_exceeded")))
     assert isinstance(second, BackendError), second
     assert (second.kind, second.status) == ("context", 429)
     assert len(server.requests) == 2
@@ -447,7 +452,7 @@ def test_request_above_the_token_rate_is_a_context_error() -> None:
 
 def test_content_filter_is_a_refusal() -> None:
     words = "The response was filtered due to the prompt triggering our content management policy."
-    _, (_, second) = after_one(Reply(400, error(words, code="content_filter")))
+    _, (_, second) = outcomes_after_one(Reply(400, error(words, code="content_filter")))
     assert isinstance(second, BackendError), second
     assert (second.kind, second.status) == ("refused", 400)
 

@@ -26,7 +26,7 @@ STORE = Path("store.sqlite")
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _store_and_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "key")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "key")
@@ -43,8 +43,8 @@ def open_model(
     at = server.address if model.startswith("anthropic") else server.url
     context = {"batch": True, "store": STORE, **more}
     batches = context["batch"] and "batch=false" not in options and model[:4] != "api:"
-    pace = "&poll=0.02" if batches or "batch=true" in options else ""
-    spec = Spec.parse(f"{model}?base_url={at}{pace}{options}")
+    poll = "&poll=0.02" if batches or "batch=true" in options else ""
+    spec = Spec.parse(f"{model}?base_url={at}{poll}{options}")
     return open_generator(spec, RunContext(Sampling(), **context))
 
 
@@ -65,8 +65,8 @@ def outcomes(worker: Generator, items: Sequence[Prompt]) -> list[Completion | Wo
 
 
 def texts(results: Sequence[Completion | WorkError]) -> list[str]:
-    assert all(isinstance(one, Completion) for one in results), results
-    return [one.text for one in results if isinstance(one, Completion)]
+    assert all(isinstance(outcome, Completion) for outcome in results), results
+    return [outcome.text for outcome in results if isinstance(outcome, Completion)]
 
 
 def expected(model: str, count: int) -> list[str]:
@@ -95,9 +95,9 @@ def test_requests_and_completions_equal_direct_ones(model: str) -> None:
         assert texts(batched) == texts(plain) == expected(model, 6)
         assert (numbers(direct), numbers(sent)) == ([0], [1, 2, 3, 4, 5])
         assert sorted(direct + sent, key=number) == sorted(server.direct, key=number)
-        for one, other in zip(batched, plain, strict=True):
-            assert isinstance(one, Completion)
-            assert one.model_copy(update={"cost": None}) == other.model_copy(  # type: ignore[union-attr]
+        for batched_outcome, plain_outcome in zip(batched, plain, strict=True):
+            assert isinstance(batched_outcome, Completion)
+            assert batched_outcome.model_copy(update={"cost": None}) == plain_outcome.model_copy(  # type: ignore[union-attr]
                 update={"cost": None}
             )
 
@@ -107,7 +107,7 @@ def test_batched_completions_cost_half(model: str) -> None:
     with BatchServer() as server:
         results = outcomes(open_model(server, model), prompts(3))
         plain = outcomes(open_model(server, model, batch=False), prompts(1))[0]
-    costs = [one.cost for one in results if isinstance(one, Completion)]
+    costs = [outcome.cost for outcome in results if isinstance(outcome, Completion)]
     assert isinstance(plain, Completion)
     assert plain.cost
     assert costs == pytest.approx([plain.cost, plain.cost / 2, plain.cost / 2])
@@ -173,10 +173,10 @@ def test_request_without_a_result_is_unfinished(model: str, fate: str) -> None:
         results = outcomes(open_model(server, model), prompts(5))
         assert len(server.jobs) == 1
         assert texts(results[::2]) == expected(model, 5)[::2]
-        for one in results[1::2]:
-            assert isinstance(one, BackendError)
-            assert (one.kind, one.status) == ("unfinished", None)
-            assert fate in one.message or fate == "missing"
+        for outcome in results[1::2]:
+            assert isinstance(outcome, BackendError)
+            assert (outcome.kind, outcome.status) == ("unfinished", None)
+            assert fate in outcome.message or fate == "missing"
         server.fate = lambda body: "replied"
         again = outcomes(open_model(server, model), prompts(5)[1::2])
         assert texts(again) == expected(model, 5)[1::2]
@@ -374,8 +374,8 @@ def test_unreachable_provider_is_awaited(model: str, caplog: pytest.LogCaptureFi
     with BatchServer(polls=10**6) as server:
 
         def away(request: Any) -> None:
-            if "batch_" in request.url.path and server.jobs[0].polls == 2 and not gone:
-                gone.append(1)
+            if "batch_" in request.url.path and server.jobs[0].polls == 2 and not restarts:
+                restarts.append(1)
                 threading.Thread(target=restart).start()
 
         def restart() -> None:
@@ -385,11 +385,11 @@ def test_unreachable_provider_is_awaited(model: str, caplog: pytest.LogCaptureFi
             server.polls = server.jobs[0].polls + 2
             server.start()
 
-        gone: list[int] = []
+        restarts: list[int] = []
         server.intercept = away
         with caplog.at_level(logging.WARNING):
             results = outcomes(open_model(server, model, "&retries=0"), prompts(5))
-    assert gone
+    assert restarts
     assert "no word of its batches" in caplog.text
     assert texts(results) == expected(model, 5)
     assert len(server.jobs) == 1
@@ -496,8 +496,8 @@ def test_interrupted_batch_is_resumed(model: str, caplog: pytest.LogCaptureFixtu
         assert texts(results) == expected(model, 7)[1:]
         assert len(server.direct) == 1, "what the server takes was learned before"
         assert [len(job.requests) for job in server.jobs] == [4, 2]
-        seen = numbers(server.paid)
-        assert seen == [0, 1, 2, 3, 4, 5, 6]
+        paid = numbers(server.paid)
+        assert paid == [0, 1, 2, 3, 4, 5, 6]
 
 
 def test_unsupported_parameters_are_resumed() -> None:
@@ -544,10 +544,10 @@ def test_one_store_has_batches_of_several_models_and_concurrent_runs() -> None:
         assert len(server.direct) == 3
 
 
-def test_results_that_were_not_stored_are_fetched_again() -> None:
+def test_results_that_were_not_stored_are_fetched_again(monkeypatch: pytest.MonkeyPatch) -> None:
     with BatchServer() as server:
         worker = open_model(server)
-        worker.on_committed = lambda: None  # type: ignore[method-assign] # as where a disk is full
+        monkeypatch.setattr(worker, "on_committed", lambda: None)  # as if the disk were full
         assert texts(outcomes(worker, prompts(4))) == expected("openai:gpt-4", 4)
         assert (
             texts(outcomes(open_model(server), prompts(4)[1:])) == expected("openai:gpt-4", 4)[1:]

@@ -1,4 +1,4 @@
-"""Downloads with real pip of wheels made here, and from a hub on loopback; no network."""
+"""Downloads with pip from local wheels and from a hub on loopback; no network."""
 
 import hashlib
 import os

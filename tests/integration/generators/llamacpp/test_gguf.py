@@ -1,4 +1,4 @@
-"""GGUF files in use: the real models, the backends that read them, and the error of a run."""
+"""GGUF files of real models, the backends that read them, and the error of a run."""
 
 import random
 import subprocess
@@ -11,7 +11,7 @@ from bakeoff.errors import ConfigError
 from bakeoff.generators.llamacpp import gguf
 from bakeoff.generators.llamacpp.models import CATALOGUE
 from bakeoff.testing import run_worker
-from tests.integration.generators.transformers.models import hf_generator
+from tests.integration.generators.transformers.hf_generators import hf_generator
 from tests.marks import long
 from tests.unit.generators.llamacpp.gguf_files import METADATA, small_gguf, validation_error
 
@@ -50,11 +50,11 @@ def test_validate_accepts_real_models_and_refuses_them_cut(name: str, tmp_path: 
         validation_error(cut)
 
 
-def test_the_hf_backend_validates_a_gguf_file_before_transformers_reads_it(
+def test_the_hf_backend_validates_a_gguf_file_before_loading(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    whole = small_gguf(tmp_path / "small.gguf", METADATA).read_bytes()
-    (tmp_path / "small.gguf").write_bytes(whole[:-40])
+    content = small_gguf(tmp_path / "small.gguf", METADATA).read_bytes()
+    (tmp_path / "small.gguf").write_bytes(content[:-40])
     with pytest.raises(ConfigError, match=r"small\.gguf' is no whole GGUF file \(the tensor"):
         run_worker(hf_generator(f"{tmp_path}?gguf_file=small.gguf"), [])
     assert capfd.readouterr() == ("", "")

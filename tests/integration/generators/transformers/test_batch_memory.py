@@ -43,11 +43,11 @@ def test_group_rows_fills_batches_with_the_longest_first(
     widths: list[int], tokens: int, rows: int
 ) -> None:
     budget = BatchBudget(tokens, rows)
-    found = group_rows(rows_of(widths), budget)
-    assert sorted(index for group in found for index in group) == list(range(len(widths)))
-    laid = [widths[index] for group in found for index in group]
+    groups = group_rows(rows_of(widths), budget)
+    assert sorted(index for group in groups for index in group) == list(range(len(widths)))
+    laid = [widths[index] for group in groups for index in group]
     assert laid == sorted(widths, reverse=True)
-    for group, after in zip(found, [*found[1:], None], strict=False):
+    for group, after in zip(groups, [*groups[1:], None], strict=False):
         widest = widths[group[0]]
         assert len(group) == 1 or (len(group) <= rows and len(group) * widest <= tokens)
         if after:  # one more row would not have fit
@@ -118,7 +118,7 @@ import torch
 from bakeoff.errors import ConfigError
 from bakeoff.generators.transformers import batch_memory
 from tests.builders import make_dialogue
-from tests.integration.generators.transformers.models import hf_generator
+from tests.integration.generators.transformers.hf_generators import hf_generator
 from bakeoff.testing import run_worker
 
 folder, when, room, words = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])

@@ -3,7 +3,9 @@
 import asyncio
 import itertools
 import re
+import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from bakeoff.records import Completion, Prompt
 from bakeoff.runtime.progress import ProgressUpdate
 from bakeoff.testing import OpenAIServer, run_worker
 from tests.builders import make_dialogue
-from tests.integration.generators.transformers.models import (
+from tests.integration.generators.transformers.hf_generators import (
     completions,
     hf_generator,
     steps,
@@ -38,6 +40,11 @@ from tests.tiny_models import CONTEXT, make_tiny_model
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+def decoding_steps(shapes: list[tuple[int, int]]) -> int:
+    """The number of forward passes over one token per row."""
+    return sum(width == 1 for _, width in shapes)
 
 
 # At this temperature the tiny model ends some texts early and others at max_tokens.
@@ -60,9 +67,9 @@ def test_completions_do_not_depend_on_batching_and_refilling(
     assert len(lengths) > 5
     assert 90 in lengths
     for size in (3, 8, 24):
-        with steps(kind) as seen:
+        with steps(kind) as shapes:
             assert completions(f"{folder}?batch_size={size}", MANY, **LOOSE) == alone
-        read = [rows for rows, width in seen if width > 1]
+        read = [rows for rows, width in shapes if width > 1]
         assert sum(read) == len(MANY)  # no prompt is read twice
 
 
@@ -75,13 +82,15 @@ def test_rows_of_finished_sequences_are_refilled_at_once(tiny: Path) -> None:
         assert loop is not None
         cache_lengths.append(loop._cache.get_seq_length())
 
-    with steps(act=watch) as seen:
-        done = [one for one in run_worker(generator, MANY) if isinstance(one, Completion)]
+    with steps(act=watch) as shapes:
+        done = [
+            outcome for outcome in run_worker(generator, MANY) if isinstance(outcome, Completion)
+        ]
     assert len(done) == len(MANY)
     assert (
-        max(cache_lengths) < max(width for _, width in seen) + 1 + 90
+        max(cache_lengths) < max(width for _, width in shapes) + 1 + 90
     )  # padding of the longest prompt only
-    rows = [count for count, width in seen if width == 1]
+    rows = [count for count, width in shapes if width == 1]
     tokens = sum(completion.tokens or 0 for completion in done)
     ended = sum(completion.finish == "stop" for completion in done)  # end tokens are sampled too
     assert max(rows) == 4
@@ -90,34 +99,34 @@ def test_rows_of_finished_sequences_are_refilled_at_once(tiny: Path) -> None:
 
 
 def test_finished_rows_leave_a_batch_that_nothing_can_join(tiny: Path) -> None:
-    with steps() as seen:
+    with steps() as shapes:
         done = completions(tiny, MANY, **LOOSE)
-    rows = [count for count, width in seen if width == 1]
+    rows = [count for count, width in shapes if width == 1]
     assert rows[0] == len(MANY)
     assert rows == sorted(rows, reverse=True)
     assert rows[-1] <= 2 * sum(completion.finish == "length" for completion in done)
 
 
 def test_equal_prompts_are_read_once(tiny: Path) -> None:
-    asked = [MANY[4], MANY[3], MANY[4], MANY[4], MANY[1], MANY[3]]
-    alone = completions(f"{tiny}?batch_size=1", asked, **LOOSE)
-    with steps() as seen:
-        assert completions(tiny, asked, **LOOSE) == alone
-    read = [rows for rows, width in seen if width > 1]
+    prompts = [MANY[4], MANY[3], MANY[4], MANY[4], MANY[1], MANY[3]]
+    alone = completions(f"{tiny}?batch_size=1", prompts, **LOOSE)
+    with steps() as shapes:
+        assert completions(tiny, prompts, **LOOSE) == alone
+    read = [rows for rows, width in shapes if width > 1]
     assert sum(read) == 3
-    assert seen[len(read)] == (6, 1)
+    assert shapes[len(read)] == (6, 1)
 
 
 def test_prompts_are_read_with_little_padding(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bakeoff.generators.transformers.generation_loop._MAX_PREFILL_TOKENS", 500)
     monkeypatch.setattr("bakeoff.generators.transformers.generation_loop._BUSY_TOKENS", {})
-    asked = [make_dialogue("x" * length) for length in (10, 300, 12, 280, 11, 400)]
-    with steps() as seen:
-        drawn = completions(tiny, asked, max_tokens=5)
-    read = [(rows, width) for rows, width in seen if width > 1]
+    prompts = [make_dialogue("x" * length) for length in (10, 300, 12, 280, 11, 400)]
+    with steps() as shapes:
+        drawn = completions(tiny, prompts, max_tokens=5)
+    read = [(rows, width) for rows, width in shapes if width > 1]
     assert [rows for rows, _ in read] == [1, 1, 1, 3]
-    assert seen[4] == (6, 1)
-    assert drawn == completions(f"{tiny}?batch_size=1", asked, max_tokens=5)
+    assert shapes[4] == (6, 1)
+    assert drawn == completions(f"{tiny}?batch_size=1", prompts, max_tokens=5)
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=40), st.sampled_from([1, 128, 8192]))
@@ -137,20 +146,20 @@ def test_prefill_batches_limit_padding_once_the_device_is_busy(
 def test_prompts_of_one_token_complete_in_a_batch(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path)
     (folder / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
-    asked = [make_dialogue("x"), make_dialogue("yes and no"), make_dialogue("y")]
-    alone = completions(f"{folder}?batch_size=1", asked)
-    assert completions(folder, asked) == alone
-    assert completions(folder, [asked[0], asked[2]]) == [alone[0], alone[2]]
+    prompts = [make_dialogue("x"), make_dialogue("yes and no"), make_dialogue("y")]
+    alone = completions(f"{folder}?batch_size=1", prompts)
+    assert completions(folder, prompts) == alone
+    assert completions(folder, [prompts[0], prompts[2]]) == [alone[0], alone[2]]
 
 
 def test_a_batch_stops_where_a_row_reaches_the_context_length(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path, kind="OPT", ffn_dim=64, word_embed_proj_dim=32)
     long = make_dialogue("x" * (CONTEXT - 60))
-    asked = [make_dialogue("Why?"), long, make_dialogue("Who?")]
-    done = completions(folder, asked, max_tokens=90)
+    prompts = [make_dialogue("Why?"), long, make_dialogue("Who?")]
+    done = completions(folder, prompts, max_tokens=90)
     assert done[1].finish == "length"
     assert 0 < (done[1].tokens or 0) < 60
-    assert done == completions(f"{folder}?batch_size=1", asked, max_tokens=90)
+    assert done == completions(f"{folder}?batch_size=1", prompts, max_tokens=90)
 
 
 # ------------------------------------------------------------------------- progress and joining
@@ -180,17 +189,24 @@ def test_progress_reports_tokens_before_a_completion_is_done(
 ) -> None:
     monkeypatch.setattr("bakeoff.evaluation.pipeline.HEARTBEAT", 0.01)
     (tmp_path / "prompts.txt").write_text("Why?\nWho?\n")
-    told: list[ProgressUpdate] = []
+    updates: list[ProgressUpdate] = []
+    decoded: Counter[int] = Counter()  # decoding steps of each engine, by its thread
 
-    def until_told(*_: object) -> None:
-        """Begin no step before the tokens of the one before were told of, or a second is over."""
-        before = len(told)
-        for _ in range(100):
-            if len(told) > before:
-                return
+    def reported_counts() -> set[int]:
+        return {
+            update.tokens_in_progress
+            for update in tuple(updates)
+            if update.done == 0 and update.participant == "a"
+        } - {0}
+
+    def hold_first_steps(_: int, width: int) -> None:
+        """Begin each of the first four decoding steps after the tokens so far were reported."""
+        decoded[threading.get_ident()] += width == 1
+        count, deadline = decoded[threading.get_ident()], time.monotonic() + 30
+        while count <= 4 and len(reported_counts()) < count and time.monotonic() < deadline:
             time.sleep(0.01)
 
-    with OpenAIServer() as server, steps(act=until_told):
+    with OpenAIServer() as server, steps(act=hold_first_steps):
         config = Config(
             model=(f"a=hf:{tiny}", f"b=hf:{tiny}?seed=7"),
             judge=(f"judge=api:judge?base_url={server.url}",),
@@ -201,53 +217,62 @@ def test_progress_reports_tokens_before_a_completion_is_done(
             store=tmp_path / "store.sqlite",
             null_check=0,
         )
-        run(config, told.append)
-    assert (
-        len({one.tokens_in_progress for one in told if one.done == 0 and one.participant == "a"})
-        > 3
-    )
-    assert all(one.tokens_in_progress == 0 for one in told if one.done == one.total)
+        run(config, updates.append)
+    assert len(reported_counts()) >= 4
+    assert all(update.tokens_in_progress == 0 for update in updates if update.done == update.total)
 
 
 def test_prompts_that_arrive_later_join_the_batch(tiny: Path) -> None:
     generator = hf_generator(f"{tiny}?batch_size=4", **LOOSE)
-    found: dict[str, Completion | WorkError] = {}
+    outcomes: dict[str, Completion | WorkError] = {}
+    submitted = threading.Event()
 
-    async def ask(asked: Prompt) -> None:
-        await generator([asked], lambda _, outcome: found.__setitem__(asked.id, outcome))
+    async def complete(prompt: Prompt) -> None:
+        await generator([prompt], lambda _, outcome: outcomes.__setitem__(prompt.id, outcome))
 
     async def go() -> None:
-        first = asyncio.create_task(ask(MANY[0]))
+        first = asyncio.create_task(complete(MANY[0]))
         while not generator.tokens_in_progress:
             await asyncio.sleep(0.001)
-        await asyncio.gather(first, *map(ask, MANY[1:5]))
+        others = [asyncio.create_task(complete(prompt)) for prompt in MANY[1:5]]
+        await asyncio.sleep(0)
+        submitted.set()
+        await asyncio.gather(first, *others)
         await generator.close()
 
-    with steps() as seen:
+    def hold_third_step(*_: int) -> None:
+        if decoding_steps(shapes) == 3:
+            submitted.wait(60)
+
+    with steps(act=hold_third_step) as shapes:
         asyncio.run(go())
     alone = completions(f"{tiny}?batch_size=1", MANY[:5], **LOOSE)
-    assert [found[asked.id] for asked in MANY[:5]] == alone
-    assert (1, 1) in seen
-    assert max(rows for rows, width in seen if width == 1) > 1
+    assert [outcomes[prompt.id] for prompt in MANY[:5]] == alone
+    assert (1, 1) in shapes
+    assert max(rows for rows, width in shapes if width == 1) > 1
 
 
 def test_a_cancelled_call_stops_at_the_next_token(tiny: Path) -> None:
     generator = hf_generator(tiny, **(LOOSE | {"max_tokens": 1500}))
-    seen: list[tuple[int, int]]
+    cancelled = threading.Event()
 
-    async def go() -> int:
+    async def go() -> None:
         call = asyncio.create_task(generator(MANY, lambda *_: None))
         while not generator.tokens_in_progress:
             await asyncio.sleep(0.001)
         call.cancel()
-        await asyncio.sleep(0)
-        so_far = len(seen)
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        cancelled.set()
         await generator.close()
-        return so_far
 
-    with steps() as seen:
-        so_far = asyncio.run(go())
-    assert len(seen) <= so_far + 2
+    def hold_third_step(*_: int) -> None:
+        if decoding_steps(shapes) == 3:
+            cancelled.wait(60)
+
+    with steps(act=hold_third_step) as shapes:
+        asyncio.run(go())
+    assert decoding_steps(shapes) <= 3
 
 
 # ---------------------------------------------------------------------------------- memory
@@ -265,15 +290,15 @@ def test_out_of_memory_restarts_with_half_the_batch_and_the_same_samples(
         if rows > 4 and at > 20 and width == 1:
             raise torch.OutOfMemoryError("out of memory")
 
-    with steps(act=out) as seen:
+    with steps(act=out) as shapes:
         assert completions(tiny, MANY[:8], **LOOSE) == alone
-    assert max(rows for rows, _ in seen[21:]) <= 4
+    assert max(rows for rows, _ in shapes[21:]) <= 4
     assert re.search(r"going on with batches of [234]\b", caplog.text)
 
 
 def test_finished_completions_are_not_generated_again_after_out_of_memory(tiny: Path) -> None:
-    asked = [*MANY[:6]]
-    times = {one.id: 0 for one in asked}
+    prompts = [*MANY[:6]]
+    times = {prompt.id: 0 for prompt in prompts}
     at = 0
 
     def out(rows: int, width: int) -> None:
@@ -285,13 +310,15 @@ def test_finished_completions_are_not_generated_again_after_out_of_memory(tiny: 
     generator = hf_generator(tiny, **LOOSE)
 
     async def go() -> None:
-        await generator(asked, lambda n, _: times.__setitem__(asked[n].id, times[asked[n].id] + 1))
+        await generator(
+            prompts, lambda n, _: times.__setitem__(prompts[n].id, times[prompts[n].id] + 1)
+        )
         await generator.close()
 
-    with steps(act=out) as seen:
+    with steps(act=out) as shapes:
         asyncio.run(go())
     assert set(times.values()) == {1}
-    assert seen[61][0] < len(asked)
+    assert shapes[61][0] < len(prompts)
 
 
 def test_nan_for_one_prompt_does_not_affect_the_others(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from bakeoff.generators.transformers.reward import RewardModel
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
 from bakeoff.testing import run_worker
+from tests.builders import make_dialogue
+from tests.integration.generators.transformers.hf_generators import edit_json
 from tests.tiny_models import CHAT_TEMPLATE, CONTEXT, make_tiny_model, make_tiny_reward_model
 
 
@@ -32,13 +34,8 @@ def copy(tiny: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny, tmp_path / "copy"))
 
 
-def turn(question: str, text: str) -> Prompt:
-    messages = (Message(role="user", content=question), Message(role="assistant", content=text))
-    return Prompt(messages=messages)
-
-
 TURNS = [
-    turn("hey", text)
+    make_dialogue("hey", text)
     for text in ("no", "yes!", "!!!", "a longer one, all in all! " * 9, "", "x" * 99)
 ]
 
@@ -65,10 +62,6 @@ def config_error(target: Path | str, turns: list[Prompt] = TURNS[:2]) -> str:
     return str(caught.value)
 
 
-def edit_json(file: Path, **values: Any) -> None:
-    file.write_text(json.dumps(json.loads(file.read_text()) | values))
-
-
 def edit_head(folder: Path, change: Any) -> None:
     """Change the weights of the head; None takes them out."""
     weights = load_file(folder / "model.safetensors")
@@ -92,9 +85,9 @@ def expected_reward(conversation: Prompt, system: str | None = None) -> float:
 
 
 def test_rewards_equal_those_computed_by_hand(tiny: Path) -> None:
-    found = rewards(tiny)
-    assert found == pytest.approx([expected_reward(one) for one in TURNS], abs=1e-4)
-    best = max(zip(found, TURNS, strict=True), key=lambda pair: pair[0])[1]
+    actual = rewards(tiny)
+    assert actual == pytest.approx([expected_reward(prompt) for prompt in TURNS], abs=1e-4)
+    best = max(zip(actual, TURNS, strict=True), key=lambda pair: pair[0])[1]
     assert best.messages[-1].content == "!!!"
 
 
@@ -105,9 +98,9 @@ def test_rewards_equal_those_of_transformers(copy: Path) -> None:
         model = transformers.LlamaForSequenceClassification(config).eval()
     model.save_pretrained(copy)
     tokenizer = AutoTokenizer.from_pretrained(copy)
-    for one, found in zip(TURNS, rewards(copy), strict=True):
-        ids = tokenizer.apply_chat_template(one.conversation(), return_tensors="pt")
-        assert found == pytest.approx(model(**ids).logits.item(), abs=1e-5)
+    for prompt, reward in zip(TURNS, rewards(copy), strict=True):
+        ids = tokenizer.apply_chat_template(prompt.conversation(), return_tensors="pt")
+        assert reward == pytest.approx(model(**ids).logits.item(), abs=1e-5)
 
 
 def test_batches_change_no_reward(tiny: Path) -> None:
@@ -128,8 +121,8 @@ def test_without_a_padding_token_the_reward_is_read_at_the_last_token(
     assert model.config.pad_token_id is None
     tokenizer = AutoTokenizer.from_pretrained(folder)
     expected = []
-    for one in TURNS:
-        ids = tokenizer.apply_chat_template(one.conversation(), return_tensors="pt")
+    for prompt in TURNS:
+        ids = tokenizer.apply_chat_template(prompt.conversation(), return_tensors="pt")
         expected.append(model(**ids).logits.item())
     assert rewards(f"{folder}?batch_size=6") == pytest.approx(expected, abs=1e-5)
 
@@ -153,7 +146,7 @@ def test_without_a_chat_template_the_texts_are_joined(
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     ids = AutoTokenizer.from_pretrained(folder)("hey\n\nyes!!.", return_tensors="pt")
     expected = model(**{k: v for k, v in ids.items() if k != "token_type_ids"}).logits.item()
-    assert rewards(folder, [turn("hey", "yes!!.")]) == pytest.approx([expected], abs=1e-5)
+    assert rewards(folder, [make_dialogue("hey", "yes!!.")]) == pytest.approx([expected], abs=1e-5)
     assert sum("no chat template" in record.message for record in caplog.records) == 1
 
 
@@ -161,11 +154,13 @@ def test_an_encoder_reads_a_pair_of_texts(tmp_path: Path) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     words = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "what", "is", "it", "a", "cat", "dog", "?"]
-    made = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
-    made.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
+    word_level = Tokenizer(
+        models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]")
+    )
+    word_level.pre_tokenizer = pre_tokenizers.Whitespace()
+    word_level.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
     tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=made, pad_token="[PAD]", sep_token="[SEP]", cls_token="[CLS]",
+        tokenizer_object=word_level, pad_token="[PAD]", sep_token="[SEP]", cls_token="[CLS]",
         unk_token="[UNK]", model_max_length=24,
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )  # fmt: skip
@@ -178,15 +173,17 @@ def test_an_encoder_reads_a_pair_of_texts(tmp_path: Path) -> None:
         model = transformers.BertForSequenceClassification(config).eval()
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    asked = [turn("what is it ?", text) for text in ("a cat", "a dog a dog it is", "cat")]
+    prompts = [
+        make_dialogue("what is it ?", text) for text in ("a cat", "a dog a dog it is", "cat")
+    ]
     expected = []
-    for one in asked:
-        pair = tokenizer(*(m.content for m in one.messages), return_tensors="pt")
+    for prompt in prompts:
+        pair = tokenizer(*(m.content for m in prompt.messages), return_tensors="pt")
         assert pair["token_type_ids"].sum() > 0
         expected.append(model(**pair).logits.item())
-    assert rewards(tmp_path, asked) == pytest.approx(expected, abs=1e-5)
+    assert rewards(tmp_path, prompts) == pytest.approx(expected, abs=1e-5)
     assert len({round(value, 4) for value in expected}) == 3
-    too_long = run_worker(reward_model(tmp_path), [turn("what is it ?", "a cat " * 12)])[0]
+    too_long = run_worker(reward_model(tmp_path), [make_dialogue("what is it ?", "a cat " * 12)])[0]
     assert isinstance(
         too_long, ContextError
     )  # by the tokenizer's limit: the model has 512 positions
@@ -194,7 +191,7 @@ def test_an_encoder_reads_a_pair_of_texts(tmp_path: Path) -> None:
 
 def test_a_conversation_longer_than_the_context_fails_alone(tiny: Path) -> None:
     fits, too_long = run_worker(
-        reward_model(tiny), [turn("hey", "yes"), turn("hey", "y" * CONTEXT)]
+        reward_model(tiny), [make_dialogue("hey", "yes"), make_dialogue("hey", "y" * CONTEXT)]
     )
     assert isinstance(fits, Completion)
     assert isinstance(too_long, ContextError)
@@ -208,7 +205,7 @@ def test_a_nan_reward_is_a_backend_error(copy: Path) -> None:
         assert "dtype" in outcome.message
 
 
-def test_out_of_memory_halves_the_batch_and_goes_on(
+def test_out_of_memory_halves_the_batch_and_continues(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[int] = []
@@ -306,11 +303,11 @@ def test_custom_code_needs_trust_remote_code_and_may_return_a_score(
     modules = tmp_path / "modules"
     monkeypatch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(modules))
     monkeypatch.syspath_prepend(modules)
-    found = rewards(f"{copy}?trust_remote_code=true")
+    actual = rewards(f"{copy}?trust_remote_code=true")
     assert ran.exists()
-    assert found == pytest.approx([10 - reward for reward in rewards(tiny)], abs=1e-5)
-    said = [r for r in caplog.records if "with all your rights" in r.getMessage()]
-    assert [record.levelno for record in said] == [logging.WARNING]
+    assert actual == pytest.approx([10 - reward for reward in rewards(tiny)], abs=1e-5)
+    warnings_ = [r for r in caplog.records if "with all your rights" in r.getMessage()]
+    assert [record.levelno for record in warnings_] == [logging.WARNING]
 
 
 # -------------------------------------------------------------------------------- identity

@@ -59,25 +59,25 @@ def read(target: Path | str, config: str | None = None, split: str | None = None
     return list(read_dataset(str(target), part, select=lambda names: names).rows)
 
 
-def test_a_folder_like_ultrachats_gives_its_split(folder: Path) -> None:
+def test_the_named_split_of_a_folder_is_read(folder: Path) -> None:
     rows = read(folder, split="test_sft")
     assert rows == [Row(f"row {n}", row) for n, row in enumerate(ULTRACHAT[12:], 1)]
     assert [row.values for row in read(folder, split="train_sft")] == ULTRACHAT[:12]
 
 
-def test_only_the_picked_columns_are_read(folder: Path) -> None:
-    seen: list[str] = []
+def test_only_the_selected_columns_are_read(folder: Path) -> None:
+    columns: list[str] = []
 
     def pick(names: list[str]) -> list[str]:
-        seen.extend(names)
+        columns.extend(names)
         return ["prompt"]
 
     rows = read_dataset(str(folder), DatasetPart(split="test_sft"), select=pick).rows
     assert next(rows) == Row("row 1", {"prompt": "question 12"})
-    assert seen == ["prompt", "prompt_id", "messages"]
+    assert columns == ["prompt", "prompt_id", "messages"]
 
 
-def test_the_only_split_needs_no_name_and_several_do(folder: Path) -> None:
+def test_a_split_has_to_be_named_if_there_are_several(folder: Path) -> None:
     assert read(folder, config="plain") == [Row("row 1", {"text": "one", "n": 1})]
     with pytest.raises(
         ConfigError, match=r"no split 'test'; there are: train_sft, test_sft: choose"
@@ -93,18 +93,18 @@ def test_the_test_split_is_the_default(tmp_path: Path, folder: Path) -> None:
     assert read(folder.parent / "pair") == [Row("row 1", {"text": "test"})]
 
 
-def test_a_config_that_is_not_there_lists_those_that_are(folder: Path) -> None:
+def test_an_unknown_config_is_an_error_with_the_existing_ones(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"'default', 'plain'\]: choose one with \?config=NAME"):
         read(folder, config="nope", split="test_sft")
 
 
-def test_a_dataset_that_changed_is_read_anew(folder: Path) -> None:
+def test_a_changed_dataset_is_read_again(folder: Path) -> None:
     assert len(read(folder, config="plain")) == 1
     parquet([{"text": "two", "n": 2}], folder / "data/plain-1.parquet")
     assert [row.values["text"] for row in read(folder, config="plain")] == ["one", "two"]
 
 
-def test_folders_of_the_same_name_stay_apart(folder: Path, tmp_path: Path) -> None:
+def test_folders_of_the_same_name_are_cached_separately(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other" / folder.name
     shutil.copytree(folder, other)
     parquet([{"text": "other", "n": 3}], other / "data/plain-0.parquet")
@@ -112,10 +112,10 @@ def test_folders_of_the_same_name_stay_apart(folder: Path, tmp_path: Path) -> No
     assert [row.values["n"] for row in read(other, config="plain")] == [3]
 
 
-def test_what_save_to_disk_left_is_read_too(folder: Path, tmp_path: Path) -> None:
-    one = datasets.Dataset.from_list([{"text": "x"}])
-    one.save_to_disk(tmp_path / "one")
-    datasets.DatasetDict({"train": one, "dev": one}).save_to_disk(tmp_path / "both")
+def test_a_dataset_written_by_save_to_disk_is_read(folder: Path, tmp_path: Path) -> None:
+    dataset = datasets.Dataset.from_list([{"text": "x"}])
+    dataset.save_to_disk(tmp_path / "one")
+    datasets.DatasetDict({"train": dataset, "dev": dataset}).save_to_disk(tmp_path / "both")
     assert read(tmp_path / "one") == [Row("row 1", {"text": "x"})]
     assert read(tmp_path / "both", split="dev") == [Row("row 1", {"text": "x"})]
     with pytest.raises(ConfigError, match=r"no split 'test'; there are: train, dev"):
@@ -127,7 +127,7 @@ def test_a_folder_has_no_revisions(folder: Path) -> None:
         read_dataset(str(folder), DatasetPart(revision="v1"), select=lambda names: names)
 
 
-def test_folders_that_hold_no_dataset(folder: Path, tmp_path: Path) -> None:
+def test_a_folder_without_a_valid_dataset_is_an_error(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     (folder / "data/test_sft-00000-of-00001.parquet").write_bytes(b"PAR1 not at all")
     for target, split in (("bare", None), ("chat", "test_sft")):
@@ -139,7 +139,9 @@ def test_folders_that_hold_no_dataset(folder: Path, tmp_path: Path) -> None:
             read(target)
 
 
-def test_bars_stay_off_and_come_back(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_progress_bars_are_off_during_reading_and_restored(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     capfd.readouterr()
     assert read(folder, split="test_sft")
     assert capfd.readouterr() == ("", "")
@@ -156,14 +158,14 @@ COMMIT = "1" * 40
 
 
 class Hub(BaseHTTPRequestHandler):
-    """As much of the hub as `datasets` asks for, in front of a folder."""
+    """The endpoints of the hub that `datasets` uses, for the datasets in a folder."""
 
     protocol_version = "HTTP/1.1"
     root: Path
-    asked: list[str]
+    requests: list[str]
 
     def do_GET(self) -> None:
-        self.asked.append(f"{self.command} {self.path}")
+        self.requests.append(f"{self.command} {self.path}")
         kind, *parts = urlsplit(self.path).path.strip("/").removeprefix("api/").split("/")
         base = self.root.joinpath(*parts[:2])
         path = base.joinpath(*parts[4:])
@@ -195,26 +197,26 @@ class Hub(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: what was asked is in `asked`."""
+        """Log nothing: `requests` lists the requests."""
 
 
 @pytest.fixture
 def hub(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """The address of a hub that has the folder as the dataset `tmp/chat`, and what it was asked."""
+    """The address of a hub with the folder as the dataset `tmp/chat`, and its requests."""
     root = folder.parent / "hub"
     (root / "tmp").mkdir(parents=True)
     (root / "tmp/chat").symlink_to(folder)
-    asked: list[str] = []
-    serving = type("Serving", (Hub,), {"root": root, "asked": asked})
-    with ThreadingHTTPServer(("127.0.0.1", 0), serving) as server:
+    requests: list[str] = []
+    handler = type("Handler", (Hub,), {"root": root, "requests": requests})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", asked
+        yield f"http://127.0.0.1:{server.server_port}", requests
         server.shutdown()
         thread.join()
 
 
-READS = """
+READ_SPLITS = """
 import sys
 from bakeoff.errors import ConfigError
 from bakeoff.prompts.rows import DatasetPart, read_dataset
@@ -222,19 +224,23 @@ for split in sys.argv[2:]:
     split, _, revision = split.partition("@")
     part = DatasetPart(split=split, revision=revision or None)
     try:
-        found = read_dataset(sys.argv[1], part, select=lambda names: ["prompt"])
-        print([values["prompt"] for _, values in found.rows], end=" @ ")
-        print(found.revision)
+        dataset = read_dataset(sys.argv[1], part, select=lambda names: ["prompt"])
+        print([values["prompt"] for _, values in dataset.rows], end=" @ ")
+        print(dataset.revision)
     except ConfigError as error:
         print(error)
 """
 
 
-def elsewhere(home: Path, endpoint: str, *args: str, **more: str) -> list[str]:
-    """What another process reads from that hub: the library looks at its address only once."""
+def read_in_process(home: Path, endpoint: str, *args: str, **more: str) -> list[str]:
+    """The splits that another process reads from a hub: the library reads its address once."""
     env = {**os.environ, "HF_HOME": str(home), "HF_ENDPOINT": endpoint, **more}
     ran = subprocess.run(
-        [sys.executable, "-c", READS, *args], env=env, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", READ_SPLITS, *args],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.splitlines()
@@ -243,24 +249,28 @@ def elsewhere(home: Path, endpoint: str, *args: str, **more: str) -> list[str]:
 CLOSED = "http://127.0.0.1:9"  # the port of `discard`, where nothing listens
 
 
-def test_the_hub_is_asked_for_one_split_and_its_rows_outlive_the_network(
+def test_only_one_split_is_downloaded_and_its_cached_rows_need_no_network(
     hub: tuple[str, list[str]], tmp_path: Path
 ) -> None:
-    endpoint, asked = hub
+    endpoint, requests = hub
     drawn = f"{[row['prompt'] for row in ULTRACHAT[12:]]} @ {COMMIT}"
-    assert elsewhere(tmp_path, endpoint, "tmp/chat", "test_sft") == [drawn]
-    fetched = {line.rpartition("/")[2] for line in asked if line.startswith("GET /datasets/")}
+    assert read_in_process(tmp_path, endpoint, "tmp/chat", "test_sft") == [drawn]
+    fetched = {line.rpartition("/")[2] for line in requests if line.startswith("GET /datasets/")}
     assert fetched == {"README.md", "test_sft-00000-of-00001.parquet"}
-    kept, other = elsewhere(tmp_path, CLOSED, "tmp/chat", "test_sft", "train_sft")
+    kept, other = read_in_process(tmp_path, CLOSED, "tmp/chat", "test_sft", "train_sft")
     assert kept == drawn
     assert other.startswith("cannot reach the hub for the dataset 'tmp/chat'")
-    assert elsewhere(tmp_path, CLOSED, "tmp/chat", "test_sft", HF_HUB_OFFLINE="1") == [drawn]
+    assert read_in_process(tmp_path, CLOSED, "tmp/chat", "test_sft", HF_HUB_OFFLINE="1") == [drawn]
     same, other = (f"test_sft@{commit}" for commit in (COMMIT, "3" * 40))
-    kept, other = elsewhere(tmp_path, CLOSED, "tmp/chat", same, other)
+    kept, other = read_in_process(tmp_path, CLOSED, "tmp/chat", same, other)
     assert kept == drawn
     assert other.startswith("cannot reach the hub for the dataset 'tmp/chat'")
 
 
-def test_a_dataset_that_the_hub_does_not_have(hub: tuple[str, list[str]], tmp_path: Path) -> None:
-    (said,) = elsewhere(tmp_path, hub[0], "tmp/none", "test")
-    assert said.startswith("cannot load the dataset 'tmp/none': Dataset 'tmp/none' doesn't exist")
+def test_a_dataset_that_is_not_on_the_hub_is_an_error(
+    hub: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    (message,) = read_in_process(tmp_path, hub[0], "tmp/none", "test")
+    assert message.startswith(
+        "cannot load the dataset 'tmp/none': Dataset 'tmp/none' doesn't exist"
+    )

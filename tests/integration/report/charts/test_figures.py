@@ -14,7 +14,7 @@ from bakeoff.report.charts import Chart, figures, theme
 from bakeoff.report.charts.figures import PPI, WIDTH, write_figures
 from tests.builders import make_results
 from tests.marks import long
-from tests.unit.analysis.cases import both, evidence
+from tests.unit.analysis.builders import both, evidence
 
 
 def results_of(*models: str) -> Results:
@@ -24,8 +24,8 @@ def results_of(*models: str) -> Results:
         row.model_copy(
             update={"first": names[row.first == "b"], "second": names[row.second == "b"]}
         )
-        for index, one in enumerate(models)
-        for names in ((one, other) for other in models[index + 1 :])
+        for index, first in enumerate(models)
+        for names in ((first, second) for second in models[index + 1 :])
         for n in range(4)
         for row in both(n, rng.choice([0.0, 1.0]))
     ]

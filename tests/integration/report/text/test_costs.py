@@ -90,7 +90,7 @@ def test_an_interactive_run_asks_for_confirmation(
     with OpenAIServer() as server:
         monkeypatch.setenv("OPENAI_API_KEY", "none")
         terminal = Terminal(command(server, "run"), tmp_path)
-        shown = terminal.watch(answer)
+        shown = terminal.wait(answer)
         assert (shown.code, len(server.requests)) == (code, requests)
     assert "gpt-4 judges: 6 requests" in shown.text
     assert "Traceback" not in shown.text
@@ -102,7 +102,7 @@ def test_a_confirmed_run_does_not_ask(
 ) -> None:
     with OpenAIServer() as server:
         monkeypatch.setenv("OPENAI_API_KEY", "none")
-        shown = Terminal(command(server, "run", *more), tmp_path).watch()
+        shown = Terminal(command(server, "run", *more), tmp_path).wait()
         assert (shown.code, len(server.requests)) == (0, 6)
     assert "Go on?" not in shown.text
     assert ("about $0" in shown.text) == (more != ["--quiet"])

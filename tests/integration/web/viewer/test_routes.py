@@ -11,14 +11,17 @@ from bakeoff.evaluation.votes.vote_log import read_votes
 from bakeoff.web.server import HEADERS
 from bakeoff.web.viewer import pages
 from bakeoff.web.viewer.runs import find_runs
-from tests.unit.web.viewer.cases import VOTES, judge, results, write_progress, write_results
+from tests.unit.web.viewer.builders import (
+    VOTES,
+    judge,
+    key_of,
+    results,
+    write_progress,
+    write_results,
+)
 from tests.web_clients import Browser, viewer
 
 HURT = "</script><img src=x onerror='window.hurt=1'>"
-
-
-def key_of(root: Path, name: str) -> str:
-    return next(run.key for run in find_runs(root).runs.values() if run.name == name)
 
 
 def get(url: str, **more: str) -> httpx.Response:
@@ -80,9 +83,9 @@ def test_report_has_its_script_policy_and_no_frames(root: Path) -> None:
 def test_single_run_is_shown_without_a_list(root: Path) -> None:
     for path in (root / "one", root / "one" / "results.json"):
         with viewer(path) as url:
-            found = get(url)
-            assert found.status_code == 307
-            shown = get(url + found.headers["location"])
+            page = get(url)
+            assert page.status_code == 307
+            shown = get(url + page.headers["location"])
             assert shown.status_code == 200
             assert 'href="../../"' not in shown.text
             assert 'href="vote/"' in shown.text
@@ -154,14 +157,14 @@ def test_inconsistent_results_are_reported(root: Path) -> None:
 def test_two_runs_are_compared(root: Path) -> None:
     strict = {"judges": {"judge": judge("Be <b>strict</b>.")}}
     write_results(root / "strict", results(identities=strict))
-    one, two, other = (key_of(root, name) for name in ("one", "two", "strict"))
+    first, second, other = (key_of(root, name) for name in ("one", "two", "strict"))
     with viewer(root) as url:
-        text = get(url + f"compare?before={one}&after={two}").text
-        refused = get(url + f"compare?before={one}&after={other}").text
+        text = get(url + f"compare?before={first}&after={second}").text
+        refused = get(url + f"compare?before={first}&after={other}").text
         for query in (
             "",
-            f"?before={one}",
-            f"?before={one}&after=nothing",
+            f"?before={first}",
+            f"?before={first}&after=nothing",
             "?before=../one&after=/etc",
         ):
             assert get(url + "compare" + query).status_code == 404
@@ -200,10 +203,10 @@ def test_addresses_are_not_paths(path: str, root: Path) -> None:
         )
         with socket.create_connection((place.hostname, place.port), timeout=30) as line:
             line.sendall(raw.encode())
-            found = b"".join(iter(lambda: line.recv(65536), b""))
-    assert found.split(b" ", 2)[1] == b"404", found[:200]
-    assert str(root).encode() not in found
-    assert b"root:" not in found
+            reply = b"".join(iter(lambda: line.recv(65536), b""))
+    assert reply.split(b" ", 2)[1] == b"404", reply[:200]
+    assert str(root).encode() not in reply
+    assert b"root:" not in reply
 
 
 def test_other_hosts_and_origins_are_refused(root: Path) -> None:
@@ -230,17 +233,19 @@ def test_file_contents_are_escaped_and_paths_hidden(
 ) -> None:
     root = tmp_path / "here"
     nasty = HURT + "\u202e\u0000'\"&{{ 7 * 7 }}"
-    of = results((f"tuned{nasty}", f"base{nasty}"), said=nasty, failed=3, config={"system": nasty})
-    write_results(root / "one<img src=y onerror=alert(1)>", of)
+    data = results(
+        (f"tuned{nasty}", f"base{nasty}"), suffix=nasty, failed=3, config={"system": nasty}
+    )
+    write_results(root / "one<img src=y onerror=alert(1)>", data)
     write_results(root / "two", results((f"other{nasty}", f"base{nasty}"), seed=4, snapshot=nasty))
     write_progress(root / "new")
-    told = json.loads((root / "new" / "progress.json").read_text())
-    told["rows"][0]["participant"] = nasty
-    (root / "new" / "progress.json").write_text(json.dumps(told))
+    progress = json.loads((root / "new" / "progress.json").read_text())
+    progress["rows"][0]["participant"] = nasty
+    (root / "new" / "progress.json").write_text(json.dumps(progress))
     keys = list(find_runs(root).runs)
     with viewer(root) as url:
         paths = ["", *(f"run/{key}/" for key in keys)]
-        paths += [f"compare?before={one}&after={other}" for one in keys for other in keys]
+        paths += [f"compare?before={before}&after={after}" for before in keys for after in keys]
         replies = [get(url + path) for path in paths]
     for reply in replies:
         assert "<img src=x" not in reply.text
@@ -278,9 +283,9 @@ def test_voting_pages_reveal_no_model(root: Path) -> None:
         for choice in ("first", "tie", "skip"):
             browser.vote(choice)
         browser.press("finish")
-    assert len(browser.seen) > 5_000
+    assert len(browser.received) > 5_000
     for secret in ("zebra", "yak", "judge-1", "secret", '"p1"', "It is right", "All runs"):
-        assert secret.encode() not in browser.seen, secret
+        assert secret.encode() not in browser.received, secret
 
 
 def test_uncountable_votes_are_kept_and_reported(root: Path) -> None:
@@ -299,12 +304,12 @@ def test_uncountable_votes_are_kept_and_reported(root: Path) -> None:
 
 
 def test_equal_completions_leave_nothing_to_vote_on(root: Path) -> None:
-    of = results(prompts=range(3))
+    data = results(prompts=range(3))
     same = tuple(
         row.model_copy(update={"completion": row.completion.model_copy(update={"text": "x"})})
-        for row in of.completions
+        for row in data.completions
     )
-    write_results(root / "same", of.model_copy(update={"completions": same}))
+    write_results(root / "same", data.model_copy(update={"completions": same}))
     with viewer(root) as url:
         reply = get(url + f"run/{key_of(root, 'same')}/vote/")
     assert reply.status_code == 409

@@ -6,7 +6,7 @@ import pytest
 
 from bakeoff.errors import ConfigError
 from bakeoff.web.viewer import serve_async
-from tests.unit.web.viewer.cases import results, write_results
+from tests.unit.web.viewer.builders import results, write_results
 from tests.web_clients import viewer
 
 
@@ -27,18 +27,18 @@ def test_empty_folder_shows_a_later_run(tmp_path: Path) -> None:
 
 
 def test_serving_ends_with_until(tmp_path: Path) -> None:
-    told: list[str] = []
+    addresses: list[str] = []
 
     async def main() -> None:
         until = asyncio.Event()
 
         def announce(address: str) -> None:
-            told.append(address)
+            addresses.append(address)
             until.set()
 
         await serve_async(tmp_path, announce=announce, until=until)
 
     asyncio.run(main())
-    (address,) = told
+    (address,) = addresses
     with pytest.raises(httpx.ConnectError):
         httpx.get(address, trust_env=False, timeout=60)

@@ -4,7 +4,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.unit.web.voting.cases import MODELS, VOTES, evidence
+from tests.unit.web.voting.builders import MODELS, VOTES, evidence
 from tests.web_clients import voting_browser
 
 SECRETS = (
@@ -32,7 +32,7 @@ def test_no_reply_reveals_a_model() -> None:
     with voting_browser(evidence(6)) as browser:
         for path in ("", "page.css", "page.js", "alive", "voters"):
             assert browser.get(path).status_code == 200
-        page, browser.seen = browser.seen, b""
+        page, browser.received = browser.received, b""
         for choice in ("first", "second", "tie", "skip", "first"):
             browser.vote(choice)
         browser.press("undo")
@@ -46,21 +46,21 @@ def test_no_reply_reveals_a_model() -> None:
             browser.vote("first", "Cy")
         browser.get("nothing/here")
         browser.press("finish")
-        assert len(browser.seen) > 5_000
+        assert len(browser.received) > 5_000
         for secret in SECRETS:
-            assert secret.encode() not in browser.seen, secret
+            assert secret.encode() not in browser.received, secret
         for secret in (*MODELS, "judge-gamma", "hf:", "prompt-0", "epsilon", "kappa"):
             assert secret.encode() not in page, secret
 
 
 def test_pair_contains_only_its_texts() -> None:
     with voting_browser(evidence(8)) as browser:
-        seen: list[dict[str, Any]] = []
+        pairs: list[dict[str, Any]] = []
         while shown := browser.state()["pair"]:
             assert sorted(shown) == ["criteria", "first", "id", "reference", "second", "turns"]
-            seen.append(shown)
+            pairs.append(shown)
             browser.vote("tie")
-        ids = [shown["id"] for shown in seen]
+        ids = [shown["id"] for shown in pairs]
         assert len(set(ids)) == 8
         assert {len(name) for name in ids} == {12}
         assert sorted(ids) != ids  # no number in disguise
@@ -77,17 +77,17 @@ def test_texts_are_transmitted_unchanged() -> None:
         "",
         "😀" * 1000,
     ]
-    said = {(number, MODELS[0]): text for number, text in enumerate(nasty)}
-    of = evidence(len(nasty), said=said)
-    with voting_browser(of) as browser:
-        found = set()
+    replacements = {(number, MODELS[0]): text for number, text in enumerate(nasty)}
+    data = evidence(len(nasty), replacements=replacements)
+    with voting_browser(data) as browser:
+        texts = set()
         for _ in nasty:
             reply = browser.get("state", voter="Anna")
             assert reply.headers["content-type"] == "application/json"
             shown = reply.json()["pair"]
-            found |= {shown["first"], shown["second"]}
+            texts |= {shown["first"], shown["second"]}
             browser.vote("skip")
-        assert set(nasty) <= found
+        assert set(nasty) <= texts
 
 
 def test_invalid_votes_are_refused_with_a_message() -> None:

@@ -16,7 +16,7 @@ from bakeoff.evaluation.votes.vote_log import append_vote, read_votes
 from bakeoff.web import server as web
 from bakeoff.web.voting.serve import serve_voting
 from tests.background_server import serving
-from tests.unit.web.voting.cases import MODELS, VOTES, evidence, vote
+from tests.unit.web.voting.builders import MODELS, VOTES, evidence, vote
 from tests.web_clients import Browser, voting_browser
 
 OF = evidence()
@@ -39,7 +39,7 @@ except KeyboardInterrupt:
 else:
     print("finished")
 finally:
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)  # who measures coverage writes at the end
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)  # coverage data may be written at the end
 """
 
 Serve = Callable[..., tuple[subprocess.Popen[str], Browser]]
@@ -90,7 +90,7 @@ def test_killed_server_loses_no_acknowledged_vote(serve: Serve) -> None:
         assert again["pair"]["turns"]
         again.pop("pair")
         assert again == state
-    assert [one.choice for one in read_votes(VOTES)] == ["first", "skip", "tie"]
+    assert [vote.choice for vote in read_votes(VOTES)] == ["first", "skip", "tie"]
 
 
 @pytest.mark.long
@@ -99,7 +99,7 @@ def test_ctrl_c_ends_the_vote_and_keeps_votes(serve: Serve) -> None:
     browser.vote("second")
     process.send_signal(signal.SIGINT)
     assert ended(process) == "interrupted\n"
-    assert [one.choice for one in read_votes(VOTES)] == ["second"]
+    assert [vote.choice for vote in read_votes(VOTES)] == ["second"]
 
 
 def test_finish_ends_serving() -> None:
@@ -140,19 +140,21 @@ def test_full_disk_is_reported_and_not_acknowledged(serve: Serve) -> None:
 
 def test_two_concurrent_voters() -> None:
     with voting_browser(OF) as browser, Browser(browser.url) as other:
-        authors = {one.completion.text: one.model for one in OF.completions}
+        authors = {completion.completion.text: completion.model for completion in OF.completions}
         for turn in range(4):
             shown = browser.state("Anna")["pair"]
-            for who, name in ((browser, "Anna"), (other, "Bo")):
-                mine = who.state(name)["pair"]
+            for voter_browser, name in ((browser, "Anna"), (other, "Bo")):
+                mine = voter_browser.state(name)["pair"]
                 assert mine["turns"] == shown["turns"]  # the same way
                 first = authors[mine["first"]] == MODELS[turn % 2]
-                who.vote("first" if first else "second", name)
+                voter_browser.vote("first" if first else "second", name)
     labels = with_votes(OF, VOTES)
     winners = {
-        (one.prompt_id, one.judge): one.first if one.verdict.first == 1 else one.second
-        for one in labels.evidence.judgments
-        if one.judge in labels.voters
+        (judgment.prompt_id, judgment.judge): judgment.first
+        if judgment.verdict.first == 1
+        else judgment.second
+        for judgment in labels.evidence.judgments
+        if judgment.judge in labels.voters
     }
     assert len(winners) == 8
     for number in range(4):
@@ -195,7 +197,7 @@ def test_all_voted_once_every_pair_has_a_vote_or_skip() -> None:
     for number, (choice, voter) in enumerate([("first", "Anna"), ("skip", "Bo"), ("tie", "Bo")]):
         append_vote(VOTES, vote(OF, number, choice, voter=voter))
     assert not all_voted(OF, VOTES)
-    append_vote(VOTES, vote(evidence(said={(3, MODELS[0]): "another text"}), 3))
+    append_vote(VOTES, vote(evidence(replacements={(3, MODELS[0]): "another text"}), 3))
     assert not all_voted(OF, VOTES)
     append_vote(VOTES, vote(OF, 3))
     assert all_voted(OF, VOTES)

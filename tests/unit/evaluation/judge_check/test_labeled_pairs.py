@@ -15,11 +15,11 @@ from tests.builders import write_file
 
 
 def only(tmp_path: Path, row: dict[str, Any]) -> Any:
-    (found,) = load_labeled_pairs(write_file(tmp_path / "pairs.jsonl", [row])).pairs
-    return found
+    (labeled_pair,) = load_labeled_pairs(write_file(tmp_path / "pairs.jsonl", [row])).pairs
+    return labeled_pair
 
 
-def complaint(tmp_path: Path, *rows: object) -> str:
+def error_of(tmp_path: Path, *rows: object) -> str:
     with pytest.raises(ConfigError) as caught:
         load_labeled_pairs(write_file(tmp_path / "pairs.jsonl", rows))
     assert "\n" not in str(caught.value)
@@ -104,7 +104,7 @@ TWO = {"prompt": "q", "first": "yes", "second": "no"}
 
 
 @pytest.mark.parametrize(
-    ("row", "says"),
+    ("row", "message"),
     [
         ({**TWO, "label": "tie"}, "'label' is a tie"),
         ({**TWO, "label": 0}, "'label' says nothing that can be read: 0; write 1 or 2"),
@@ -124,14 +124,14 @@ TWO = {"prompt": "q", "first": "yes", "second": "no"}
         ("a text", "row 3 has to be an object, not a text"),
     ],
 )
-def test_invalid_row_is_named(row: object, says: str, tmp_path: Path) -> None:
-    line = complaint(tmp_path, GOOD, GOOD, row)
+def test_invalid_row_is_named(row: object, message: str, tmp_path: Path) -> None:
+    line = error_of(tmp_path, GOOD, GOOD, row)
     assert "pairs.jsonl', row 3" in line
-    assert says in line
+    assert message in line
 
 
 def test_duplicate_ids_are_an_error(tmp_path: Path) -> None:
-    line = complaint(tmp_path, {**GOOD, "id": 7}, GOOD, {**GOOD, "id": "7"})
+    line = error_of(tmp_path, {**GOOD, "id": 7}, GOOD, {**GOOD, "id": "7"})
     assert "row 1 and row 3 have one id, '7'" in line
 
 
@@ -165,9 +165,9 @@ def test_empty_file_is_an_error(text: str, tmp_path: Path) -> None:
 
 
 @given(st.integers(1, 70), st.integers(1, 70))
-def test_smaller_limit_draws_a_subset_in_order(one: int, other: int) -> None:
-    small, large = (load_labeled_pairs(limit=limit).pairs for limit in sorted((one, other)))
-    assert len(small) == min(one, other, 60)
+def test_smaller_limit_draws_a_subset_in_order(first: int, second: int) -> None:
+    small, large = (load_labeled_pairs(limit=limit).pairs for limit in sorted((first, second)))
+    assert len(small) == min(first, second, 60)
     assert [pair for pair in large if pair in small] == list(small)
 
 

@@ -7,7 +7,7 @@ BASELINE = LengthBaseline(right=1, wrong=1, equal=0, accuracy=0.5)
 
 
 def test_grade_counts_must_add_up() -> None:
-    whole = Grade(
+    grade = Grade(
         pairs=5,
         right=2,
         wrong=1,
@@ -16,6 +16,6 @@ def test_grade_counts_must_add_up() -> None:
         worst_case=(0.4, 0.6),
         length_baseline=BASELINE,
     )
-    assert whole.tie == 0
+    assert grade.tie == 0
     with pytest.raises(ValidationError, match="5 pairs have 4 outcomes"):
         Grade(pairs=5, right=2, wrong=1, split=1, worst_case=(0.4, 0.4), length_baseline=BASELINE)

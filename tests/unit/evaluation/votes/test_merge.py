@@ -6,18 +6,18 @@ from bakeoff.evaluation.votes.merge import MergedVotes, reserved_names, with_vot
 from bakeoff.evaluation.votes.vote_log import append_vote
 from bakeoff.records import HUMAN_PREFIX, Evidence, Results
 from tests.builders import make_results
-from tests.unit.web.voting.cases import MODELS, VOTES, evidence, judged, vote
+from tests.unit.web.voting.builders import MODELS, VOTES, evidence, judged, vote
 
 OF = evidence()
 
 
-def results(of: Evidence = OF) -> Results:
-    return make_results(of)
+def results(data: Evidence = OF) -> Results:
+    return make_results(data)
 
 
 def test_no_votes_leave_the_evidence_unchanged() -> None:
-    for of in (OF, OF.model_copy(update={"human_sample": "chosen"})):
-        assert with_votes(of, VOTES) == MergedVotes(of, (), 0)
+    for data in (OF, OF.model_copy(update={"human_sample": "chosen"})):
+        assert with_votes(data, VOTES) == MergedVotes(data, (), 0)
 
 
 def test_voters_become_judges() -> None:
@@ -29,9 +29,9 @@ def test_voters_become_judges() -> None:
     assert (labels.voters, labels.stale) == (("Anna", "Bo"), 1)
     merged = labels.evidence
     assert merged.judgments[:4] == OF.judgments
-    assert [one.judge for one in merged.judgments[4:]] == ["Anna", "Bo"]
+    assert [judgment.judge for judgment in merged.judgments[4:]] == ["Anna", "Bo"]
     assert merged.failures[:1] == OF.failures
-    assert [(one.participant, one.kind) for one in merged.failures[1:]] == [("Bo", "skipped")]
+    assert [(row.participant, row.kind) for row in merged.failures[1:]] == [("Bo", "skipped")]
     assert merged.origins == OF.origins | {"Anna": HUMAN_PREFIX, "Bo": HUMAN_PREFIX}
     assert (merged.prompts, merged.completions) == (OF.prompts, OF.completions)
     assert with_votes(merged, VOTES) == labels  # again, and nothing is counted twice
@@ -40,12 +40,12 @@ def test_voters_become_judges() -> None:
 
 def test_results_round_trip_the_evidence() -> None:
     append_vote(VOTES, vote(OF, 0))
-    for of in (
+    for data in (
         OF,
         OF.model_copy(update={"human_sample": "chosen", "null_check": evidence(1)}),
         with_votes(OF, VOTES).evidence,
     ):
-        assert results(of).evidence == of
+        assert results(data).evidence == data
 
 
 def test_human_sample_is_random_only_if_all_votes_are() -> None:
@@ -55,7 +55,7 @@ def test_human_sample_is_random_only_if_all_votes_are() -> None:
     append_vote(VOTES, vote(OF, 0))
     assert (
         with_votes(chosen, VOTES).evidence.human_sample == "random"
-    )  # nothing is left of what Bo said
+    )  # without the withdrawn votes of Bo
     by_bo = chosen.model_copy(
         update={"judgments": (*OF.judgments, judged(1, 1, *MODELS, judge="Bo"))}
     )
@@ -79,8 +79,12 @@ def test_merged_votes_are_replaced_by_the_file() -> None:
     append_vote(VOTES, vote(OF, 1, "undone"))
     append_vote(VOTES, vote(OF, 2, "second"))
     merged = with_votes(kept, VOTES).evidence
-    said = [(one.judge, one.prompt_id) for one in merged.judgments if one.judge == "Anna"]
-    assert said == [("Anna", "prompt-2")]
+    rows = [
+        (judgment.judge, judgment.prompt_id)
+        for judgment in merged.judgments
+        if judgment.judge == "Anna"
+    ]
+    assert rows == [("Anna", "prompt-2")]
     assert merged.failures == OF.failures
 
 
@@ -94,7 +98,7 @@ def test_votes_of_a_missing_file_are_kept() -> None:
     assert labels.evidence.judgments == before.evidence.judgments
     append_vote(VOTES, vote(OF, 1, "first", voter="Bo"))  # a new file holds another voter
     assert with_votes(kept, VOTES).voters == ("Anna", "Bo")
-    assert {one.judge for one in with_votes(kept, VOTES).evidence.judgments} == {
+    assert {judgment.judge for judgment in with_votes(kept, VOTES).evidence.judgments} == {
         "judge-gamma",
         "Anna",
         "Bo",
@@ -110,10 +114,10 @@ def test_voter_with_the_name_of_a_judge_or_model_is_an_error(name: str) -> None:
 
 
 def test_reserved_names_are_models_and_machine_judges() -> None:
-    of = OF.model_copy(
+    data = OF.model_copy(
         update={
             "judgments": (*OF.judgments, judged(0, 1, *MODELS, judge="Anna")),
             "origins": {"Anna": HUMAN_PREFIX, "judge-nu": "api:nu"},
         }
     )
-    assert reserved_names(of) == {*MODELS, "judge-gamma", "judge-eta", "judge-nu"}
+    assert reserved_names(data) == {*MODELS, "judge-gamma", "judge-eta", "judge-nu"}

@@ -11,7 +11,7 @@ from bakeoff.evaluation.votes.items import PairKey
 from bakeoff.evaluation.votes.queue import VotingQueue
 from bakeoff.records import HUMAN_PREFIX, Design, Evidence
 from tests.builders import make_completion
-from tests.unit.web.voting.cases import MODELS, evidence, judged
+from tests.unit.web.voting.builders import MODELS, evidence, judged
 
 ALPHA, BETA = MODELS
 THREE = (*MODELS, "model-mu")
@@ -19,13 +19,13 @@ OF = evidence(12, THREE)
 
 
 def numbers(queue: VotingQueue) -> list[int]:
-    return [int(one.prompt_id.removeprefix("prompt-")) for one in queue.keys]
+    return [int(key.prompt_id.removeprefix("prompt-")) for key in queue.keys]
 
 
 def test_queue_has_every_pair_on_every_prompt_once() -> None:
-    found = VotingQueue(OF, VoteOptions()).keys
-    assert len(set(found)) == len(found) == 12 * 3
-    assert Counter((one.a, one.b) for one in found) == {
+    keys = VotingQueue(OF, VoteOptions()).keys
+    assert len(set(keys)) == len(keys) == 12 * 3
+    assert Counter((key.a, key.b) for key in keys) == {
         (ALPHA, BETA): 12,
         (ALPHA, "model-mu"): 12,
         (BETA, "model-mu"): 12,
@@ -33,40 +33,43 @@ def test_queue_has_every_pair_on_every_prompt_once() -> None:
 
 
 def test_equal_or_missing_completions_are_not_queued() -> None:
-    of = evidence(4, said={(1, ALPHA): "same", (1, BETA): "same"})
-    of = of.model_copy(update={"completions": of.completions[1:]})
-    assert sorted(numbers(VotingQueue(of, VoteOptions()))) == [2, 3]
+    data = evidence(4, replacements={(1, ALPHA): "same", (1, BETA): "same"})
+    data = data.model_copy(update={"completions": data.completions[1:]})
+    assert sorted(numbers(VotingQueue(data, VoteOptions()))) == [2, 3]
 
 
 def test_first_differing_sample_is_queued() -> None:
-    of = evidence(2, said={(1, ALPHA): "same", (1, BETA): "same"})
+    data = evidence(2, replacements={(1, ALPHA): "same", (1, BETA): "same"})
     more = [
         make_completion(f"prompt-{number}", model, f"again {model}", sample=5)
         for number in range(2)
         for model in MODELS
     ]
-    of = of.model_copy(update={"completions": (*of.completions, *more)})
-    assert set(VotingQueue(of, VoteOptions()).keys) == {
+    data = data.model_copy(update={"completions": (*data.completions, *more)})
+    assert set(VotingQueue(data, VoteOptions()).keys) == {
         PairKey("prompt-0", ALPHA, BETA, 0),
         PairKey("prompt-1", ALPHA, BETA, 5),
     }
 
 
 def test_empty_queue_is_an_error() -> None:
-    same = evidence(2, said={(n, model): "same" for n in range(2) for model in MODELS})
-    for of in (same, evidence(0), same.model_copy(update={"completions": ()})):
+    same = evidence(2, replacements={(n, model): "same" for n in range(2) for model in MODELS})
+    for data in (same, evidence(0), same.model_copy(update={"completions": ()})):
         with pytest.raises(ConfigError, match="nothing to vote on"):
-            VotingQueue(of, VoteOptions())
+            VotingQueue(data, VoteOptions())
 
 
 @given(st.text(min_size=1, max_size=10), st.integers())
 def test_item_is_the_pair_in_one_of_two_orders(voter: str, seed: int) -> None:
     queue = VotingQueue(OF, VoteOptions(seed=seed))
-    said = {(one.prompt_id, one.model): one.completion.text for one in OF.completions}
+    text_of = {
+        (completion.prompt_id, completion.model): completion.completion.text
+        for completion in OF.completions
+    }
     for key in queue.keys:
         item = queue.item(key, voter)
         assert {item.first, item.second} == {key.a, key.b}
-        texts = tuple(said[key.prompt_id, name] for name in (item.first, item.second))
+        texts = tuple(text_of[key.prompt_id, name] for name in (item.first, item.second))
         assert (item.pair.first, item.pair.second) == texts
         assert item == VotingQueue(OF, VoteOptions(seed=seed)).item(key, voter)
 
@@ -86,15 +89,15 @@ def test_order_is_balanced_over_voters_and_pairs() -> None:
         assert 0.35 < share < 0.65
         first[key.a] += by_voter.count(key.a)
     for a, total in first.items():
-        pairs = sum(one.a == a for one in queue.keys)
+        pairs = sum(key.a == a for key in queue.keys)
         assert total / (200 * pairs) == pytest.approx(0.5, abs=0.03)
-    by_pair = [queue.item(one, "Anna").first == one.a for one in queue.keys]
+    by_pair = [queue.item(key, "Anna").first == key.a for key in queue.keys]
     assert 9 <= sum(by_pair) <= 27
 
 
 def test_orders_of_two_voters_are_independent() -> None:
     queue = VotingQueue(OF, VoteOptions())
-    alike = [queue.item(one, "Anna").first == queue.item(one, "Bo").first for one in queue.keys]
+    alike = [queue.item(key, "Anna").first == queue.item(key, "Bo").first for key in queue.keys]
     assert 0 < sum(alike) < len(alike)
 
 
@@ -102,21 +105,21 @@ def test_random_draw_depends_on_the_seed() -> None:
     draws = [VotingQueue(OF, VoteOptions(seed=seed)).keys for seed in range(200)]
     assert len(set(draws)) == 200
     assert all(sorted(draw) == sorted(draws[0]) for draw in draws)
-    early = Counter(one for draw in draws for one in draw[:18])  # half of all
+    early = Counter(key for draw in draws for key in draw[:18])  # half of all
     assert set(early) == set(draws[0])
     assert all(70 < times < 130 for times in early.values())
 
 
 @given(st.integers(1, 36), st.integers())
 def test_smaller_number_of_labels_is_a_prefix(labels: int, seed: int) -> None:
-    whole = VotingQueue(OF, VoteOptions(seed=seed)).keys
-    assert VotingQueue(OF, VoteOptions(seed=seed, labels=labels)).keys == whole[:labels]
+    complete = VotingQueue(OF, VoteOptions(seed=seed)).keys
+    assert VotingQueue(OF, VoteOptions(seed=seed, labels=labels)).keys == complete[:labels]
 
 
 def test_additional_prompts_keep_the_order_of_others() -> None:
     before = VotingQueue(evidence(6, THREE), VoteOptions()).keys
     after = VotingQueue(OF, VoteOptions()).keys
-    assert tuple(one for one in after if one in before) == before
+    assert tuple(key for key in after if key in before) == before
     assert after[: len(before)] != before
 
 
@@ -140,10 +143,10 @@ def contested() -> Evidence:
     judgments += [judged(3, 1.0, ALPHA, BETA), judged(3, 1.0, BETA, ALPHA)]
     judgments += [judged(5, 0.9, ALPHA, BETA), judged(5, 0.0, ALPHA, BETA, judge="judge-eta")]
     judgments += [judged(1, 0.6, ALPHA, BETA)]
-    judgments += [judged(4, 1.0, BETA, ALPHA, judge="Bo")]  # a person: not whom to check
-    of = evidence(8)
-    return of.model_copy(
-        update={"judgments": tuple(judgments), "origins": of.origins | {"Bo": HUMAN_PREFIX}}
+    judgments += [judged(4, 1.0, BETA, ALPHA, judge="Bo")]  # a person is no judge to check
+    data = evidence(8)
+    return data.model_copy(
+        update={"judgments": tuple(judgments), "origins": data.origins | {"Bo": HUMAN_PREFIX}}
     )
 
 
@@ -168,6 +171,6 @@ def test_invalid_poll_options(wrong: dict[str, object]) -> None:
 
 
 def test_baseline_limits_the_voting_queue() -> None:
-    found = OF.model_copy(update={"design": Design(baseline="model-mu")})
-    asked = {(one.a, one.b) for one in VotingQueue(found, VoteOptions()).keys}
-    assert asked == {(ALPHA, "model-mu"), (BETA, "model-mu")}
+    data = OF.model_copy(update={"design": Design(baseline="model-mu")})
+    pairs = {(key.a, key.b) for key in VotingQueue(data, VoteOptions()).keys}
+    assert pairs == {(ALPHA, "model-mu"), (BETA, "model-mu")}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bakeoff.errors import ConfigError
 from bakeoff.evaluation.votes.vote_log import append_vote, read_votes
 from bakeoff.evaluation.votes.votes import Vote
-from tests.unit.web.voting.cases import VOTES, evidence, vote
+from tests.unit.web.voting.builders import VOTES, evidence, vote
 
 OF = evidence()
 ONE, TWO, THREE = (vote(OF, number) for number in range(3))
@@ -36,12 +36,12 @@ any_votes = st.lists(
 @given(any_votes)
 def test_votes_are_read_in_the_order_appended(votes: list[Vote]) -> None:
     VOTES.unlink(missing_ok=True)
-    for number, one in enumerate(votes):
+    for number, vote_ in enumerate(votes):
         assert read_votes(VOTES) == votes[:number]
-        append_vote(VOTES, one)
+        append_vote(VOTES, vote_)
     assert read_votes(VOTES) == votes
     lines = VOTES.read_text(encoding="utf-8").split("\n") if votes else [""]
-    assert [json.loads(line)["voter"] for line in lines[:-1]] == [one.voter for one in votes]
+    assert [json.loads(line)["voter"] for line in lines[:-1]] == [vote.voter for vote in votes]
 
 
 def test_existing_lines_are_never_changed() -> None:
@@ -57,15 +57,15 @@ def test_truncated_last_line_loses_only_itself(
     append_vote(VOTES, ONE)
     begins = VOTES.stat().st_size
     append_vote(VOTES, TWO)
-    whole = VOTES.read_bytes()
-    for end in range(begins, len(whole)):
-        VOTES.write_bytes(whole[:end])
+    content = VOTES.read_bytes()
+    for end in range(begins, len(content)):
+        VOTES.write_bytes(content[:end])
         caplog.clear()
-        kept = [ONE, TWO] if end == len(whole) - 1 else [ONE]  # only its end is missing
+        kept = [ONE, TWO] if end == len(content) - 1 else [ONE]  # only its end is missing
         with caplog.at_level(logging.WARNING):
             assert read_votes(VOTES) == kept
-        assert ("cut short" in caplog.text) == (begins < end < len(whole) - 1)
-        append_vote(VOTES, THREE)  # and the next vote starts a line of its own
+        assert ("cut short" in caplog.text) == (begins < end < len(content) - 1)
+        append_vote(VOTES, THREE)  # the next vote starts a new line
         assert read_votes(VOTES) == [*kept, THREE]
 
 
@@ -140,7 +140,7 @@ def test_fsync_failure_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_two_writers_lose_no_votes() -> None:
     other = Path(VOTES)
-    for one in (ONE, TWO, THREE):
-        append_vote(VOTES, one)
-        append_vote(other, one.model_copy(update={"voter": "Bo"}))
-    assert [one.voter for one in read_votes(VOTES)] == ["Anna", "Bo"] * 3
+    for vote_ in (ONE, TWO, THREE):
+        append_vote(VOTES, vote_)
+        append_vote(other, vote_.model_copy(update={"voter": "Bo"}))
+    assert [vote.voter for vote in read_votes(VOTES)] == ["Anna", "Bo"] * 3

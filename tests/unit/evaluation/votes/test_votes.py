@@ -15,7 +15,7 @@ from bakeoff.evaluation.votes.votes import (
 )
 from bakeoff.records import Verdict
 from tests.builders import make_failure
-from tests.unit.web.voting.cases import MODELS, evidence, vote
+from tests.unit.web.voting.builders import MODELS, evidence, vote
 
 ALPHA, BETA = MODELS
 OF = evidence()
@@ -41,9 +41,9 @@ def test_model_of_the_chosen_text_wins_in_either_order(
     (key,) = (c for c in queue.keys if c.prompt_id == f"prompt-{number}")
     item = queue.item(key, voter)
     text = next(
-        one.completion.text
-        for one in OF.completions
-        if (one.prompt_id, one.model) == (key.prompt_id, better)
+        completion.completion.text
+        for completion in OF.completions
+        if (completion.prompt_id, completion.model) == (key.prompt_id, better)
     )
     choice = "first" if item.pair.first == text else "second"
     counted = judgments_from_votes([vote(OF, number, choice, voter=voter, first=item.first)], OF)
@@ -66,20 +66,22 @@ def test_a_tie_is_half_and_a_skip_is_a_failure() -> None:
 
 @given(some_votes)
 def test_latest_vote_per_voter_and_pair_counts(votes: list[Vote]) -> None:
-    last = {(one.voter, one.prompt_id): one.choice for one in votes}
+    last = {(vote.voter, vote.prompt_id): vote.choice for vote in votes}
     counted = judgments_from_votes(votes, OF)
     judged = {
-        (one.judge, one.prompt_id): {1.0: "first", 0.0: "second", 0.5: "tie"}[one.verdict.first]
-        for one in counted.judgments
+        (judgment.judge, judgment.prompt_id): {1.0: "first", 0.0: "second", 0.5: "tie"}[
+            judgment.verdict.first
+        ]
+        for judgment in counted.judgments
     }
-    skipped = {(one.participant, one.prompt_id): "skip" for one in counted.failures}
+    skipped = {(failure.participant, failure.prompt_id): "skip" for failure in counted.failures}
     assert len(judged) == len(counted.judgments)
-    assert judged | skipped == {key: said for key, said in last.items() if said != "undone"}
+    assert judged | skipped == {key: choice for key, choice in last.items() if choice != "undone"}
 
 
 @given(some_votes, st.randoms(use_true_random=False))
 def test_order_of_other_voters_does_not_matter(votes: list[Vote], chance: random.Random) -> None:
-    by_voter = {name: [one for one in votes if one.voter == name] for name in ("Anna", "Bo")}
+    by_voter = {name: [vote for vote in votes if vote.voter == name] for name in ("Anna", "Bo")}
     mixed = [name for name, cast in by_voter.items() for _ in cast]
     chance.shuffle(mixed)
     lines = {name: iter(cast) for name, cast in by_voter.items()}
@@ -91,31 +93,35 @@ def test_order_of_other_voters_does_not_matter(votes: list[Vote], chance: random
 def test_latest_votes_are_in_the_order_of_the_last_vote() -> None:
     votes = [vote(OF, n, "first") for n in (0, 1, 2)]
     votes += [vote(OF, 0, "tie"), vote(OF, 1, "undone")]
-    assert [one.prompt_id for one in latest_votes(votes).values()] == ["prompt-2", "prompt-0"]
+    assert [vote.prompt_id for vote in latest_votes(votes).values()] == ["prompt-2", "prompt-0"]
 
 
 def test_vote_on_changed_texts_is_stale() -> None:
-    before = evidence(said={(0, ALPHA): "what it said before", (1, ALPHA): "and here"})
+    before = evidence(replacements={(0, ALPHA): "what it said before", (1, ALPHA): "and here"})
     votes = [
         vote(before, 0, "first"),
-        vote(before, 0, "second"),  # one pair, said twice
+        vote(before, 0, "second"),  # two votes on one pair
         vote(before, 1, "first"),
         vote(OF, 1, "second"),  # voted on anew
         vote(OF, 2, "first"),
         vote(evidence(9), 8, "first"),  # a prompt that is gone
     ]
     counted = judgments_from_votes(votes, OF)
-    said = {one.prompt_id: one.verdict.first for one in counted.judgments}
-    assert said == {"prompt-1": 0.0, "prompt-2": 1.0}
+    preferences = {judgment.prompt_id: judgment.verdict.first for judgment in counted.judgments}
+    assert preferences == {"prompt-1": 0.0, "prompt-2": 1.0}
     assert counted.stale == 2
     assert matching_votes(votes, OF) == votes[3:5]
 
 
 def test_restored_texts_restore_their_votes() -> None:
-    before = evidence(said={(0, ALPHA): "what it said before"})
+    before = evidence(replacements={(0, ALPHA): "what it said before"})
     votes = [vote(before, 0, "first"), vote(OF, 0, "second")]
-    assert [one.verdict.first for one in judgments_from_votes(votes, before).judgments] == [1.0]
-    assert [one.verdict.first for one in judgments_from_votes(votes, OF).judgments] == [0.0]
+    assert [
+        judgment.verdict.first for judgment in judgments_from_votes(votes, before).judgments
+    ] == [1.0]
+    assert [judgment.verdict.first for judgment in judgments_from_votes(votes, OF).judgments] == [
+        0.0
+    ]
 
 
 def test_one_chosen_pair_makes_the_sample_chosen() -> None:
@@ -132,6 +138,9 @@ def test_one_chosen_pair_makes_the_sample_chosen() -> None:
 
 def test_judgments_are_in_the_order_of_voters_and_prompts() -> None:
     votes = [vote(OF, n, voter=name) for n in (3, 0, 2) for name in ("Bo", "Anna")]
-    order = [(one.judge, one.prompt_id) for one in judgments_from_votes(votes, OF).judgments]
+    order = [
+        (judgment.judge, judgment.prompt_id)
+        for judgment in judgments_from_votes(votes, OF).judgments
+    ]
     numbers = ("prompt-0", "prompt-2", "prompt-3")
     assert order == [(name, number) for name in ("Anna", "Bo") for number in numbers]

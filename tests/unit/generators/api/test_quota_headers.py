@@ -9,9 +9,9 @@ from bakeoff.generators.api.quota_headers import parse_quotas, retry_after
 from bakeoff.runtime import Quota
 
 
-def of_openai(limit: str, remaining: str, reset: str, what: str = "requests") -> dict[str, str]:
-    told = {"limit": limit, "remaining": remaining, "reset": reset}
-    return {f"x-ratelimit-{field}-{what}": text for field, text in told.items()}
+def of_openai(limit: str, remaining: str, reset: str, unit: str = "requests") -> dict[str, str]:
+    quota = {"limit": limit, "remaining": remaining, "reset": reset}
+    return {f"x-ratelimit-{field}-{unit}": text for field, text in quota.items()}
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,8 @@ def test_openai_quotas_are_parsed(reset: str, seconds: float) -> None:
 def test_anthropic_quotas_with_reset_times_are_parsed() -> None:
     at = (datetime.now(UTC) + timedelta(seconds=30)).isoformat(timespec="seconds")
     headers = {
-        f"anthropic-ratelimit-{what}-{field}": text
-        for what in ("requests", "tokens")
+        f"anthropic-ratelimit-{unit}-{field}": text
+        for unit in ("requests", "tokens")
         for field, text in {
             "limit": "50",
             "remaining": "20",
@@ -75,9 +75,9 @@ def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
 
 def test_retry_after_date_without_date_header_uses_the_local_clock() -> None:
     at = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
-    found = retry_after({"retry-after": at})
-    assert found is not None
-    assert 55 <= found <= 60
+    seconds = retry_after({"retry-after": at})
+    assert seconds is not None
+    assert 55 <= seconds <= 60
 
 
 def test_quota_refill_rate() -> None:

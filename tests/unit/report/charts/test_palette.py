@@ -1,4 +1,4 @@
-"""One visual language: the charts, the page, the notebook and the viewer have the same colours."""
+"""The charts, the page, the notebook view and the viewer have the same colors."""
 
 import re
 from importlib.resources import files
@@ -11,8 +11,8 @@ NAMED = re.compile(r"--([a-z-]+): ([^;]+);")
 TWO = re.compile(r"light-dark\((#\w+), (#\w+)\)")
 
 
-def long(colour: str) -> str:
-    """Six digits, also of three."""
+def six_digits(colour: str) -> str:
+    """The colour with six digits, from three or six."""
     return "#" + "".join(2 * digit for digit in colour[1:]) if len(colour) == 4 else colour
 
 
@@ -21,15 +21,17 @@ def themes(package: str, name: str) -> tuple[dict[str, str], dict[str, str]]:
     text = (files(package) / name).read_text(encoding="utf-8")
     both = {key: TWO.fullmatch(value) for key, value in NAMED.findall(text)}
     if any(both.values()):
-        found = {key: pair.groups() for key, pair in both.items() if pair}
-        return {k: long(v[0]) for k, v in found.items()}, {k: long(v[1]) for k, v in found.items()}
+        pairs = {key: pair.groups() for key, pair in both.items() if pair}
+        return {k: six_digits(v[0]) for k, v in pairs.items()}, {
+            k: six_digits(v[1]) for k, v in pairs.items()
+        }
     light, dark = text.split("@media (prefers-color-scheme: dark)", 1)
     dark = dark.split("* {", 1)[0]
-    one, other = (
-        {key: long(value) for key, value in NAMED.findall(part) if value.startswith("#")}
+    light_colors, dark_colors = (
+        {key: six_digits(value) for key, value in NAMED.findall(part) if value.startswith("#")}
         for part in (light, dark)
     )
-    return one, other
+    return light_colors, dark_colors
 
 
 PAGE = themes("bakeoff.report.page", "page.css")

@@ -1,4 +1,4 @@
-"""Vega's script: made once, kept whole, made anew where what is kept is not whole."""
+"""Vega's script is generated once and cached; a damaged cache file is replaced."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,43 +9,43 @@ from bakeoff.report.charts import vega_script
 
 
 @pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty cache of its own; whoever comes later does not find what was made in it."""
+def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty cache folder of the test; the script is not in memory before and afterwards."""
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
     vega_script.cache_clear()
     yield tmp_path / "cache"
     vega_script.cache_clear()
 
 
-def test_the_script_is_cached(kept: Path) -> None:
-    made = vega_script()
-    (file,) = kept.iterdir()
-    assert "vegaEmbed" in made
-    assert file.read_text(encoding="utf-8").endswith(made)
+def test_the_script_is_cached(cache_folder: Path) -> None:
+    script = vega_script()
+    (file,) = cache_folder.iterdir()
+    assert "vegaEmbed" in script
+    assert file.read_text(encoding="utf-8").endswith(script)
     vega_script.cache_clear()
     before = file.stat().st_mtime_ns
-    assert vega_script() == made
+    assert vega_script() == script
     assert file.stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "binary", "empty"])
-def test_a_damaged_cache_file_is_replaced(damage: str, kept: Path) -> None:
-    made = vega_script()
-    (file,) = kept.iterdir()
-    whole = file.read_bytes()
+def test_a_damaged_cache_file_is_replaced(damage: str, cache_folder: Path) -> None:
+    script = vega_script()
+    (file,) = cache_folder.iterdir()
+    content = file.read_bytes()
     damaged = {
-        "cut": whole[:-10],
-        "changed": whole.replace(b"vegaEmbed", b"vegaEvil!"),
-        "binary": b"\xff" + whole,
+        "cut": content[:-10],
+        "changed": content.replace(b"vegaEmbed", b"vegaEvil!"),
+        "binary": b"\xff" + content,
         "empty": b"",
     }
     file.write_bytes(damaged[damage])
     vega_script.cache_clear()
-    assert vega_script() == made
-    assert file.read_bytes() == whole
+    assert vega_script() == script
+    assert file.read_bytes() == content
 
 
-def test_an_unwritable_cache_is_ignored(kept: Path) -> None:
-    kept.write_text("a file where the folder should be")
+def test_an_unwritable_cache_is_ignored(cache_folder: Path) -> None:
+    cache_folder.write_text("a file where the folder should be")
     assert "vegaEmbed" in vega_script()
-    assert kept.read_text() == "a file where the folder should be"
+    assert cache_folder.read_text() == "a file where the folder should be"

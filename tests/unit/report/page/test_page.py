@@ -1,4 +1,4 @@
-"""The page: true, self-contained, and data stays data."""
+"""The report page: its numbers, no external resources, and texts shown as data."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ from bakeoff.records import Results
 from bakeoff.report.page.page import render_page
 from bakeoff.report.text.summary import rating_notes
 from tests.builders import make_results, sample_results
-from tests.unit.analysis.cases import evidence, prompt, texts, won
+from tests.unit.analysis.builders import evidence, prompt, texts, won
 
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -65,7 +65,7 @@ class Tags(HTMLParser):
         return " ".join(self.text.split())
 
 
-def whole(results: Results) -> Tags:
+def parsed_page(results: Results) -> Tags:
     return Tags(render_page(results).html)
 
 
@@ -79,17 +79,17 @@ def several(models: int = 3) -> Results:
         for a, b in combinations(names, 2)
         for judgment in won(20, 5, 1)
     ]
-    of = evidence(
+    data = evidence(
         rows,
         names,
         completions=tuple(c for name in names for c in texts(name, [f"by {name}"] * 26)),
     )
-    return make_results(of)
+    return make_results(data)
 
 
-def test_it_shows_what_the_results_hold() -> None:
-    words = whole(sample_results()).words
-    for said in (
+def test_the_page_shows_the_numbers_of_the_results() -> None:
+    words = parsed_page(sample_results()).words
+    for text in (
         "Verdict withheld: 2 of 4 verdicts failed (50.0 %)",
         "Win rate of a 100.0 %",
         "What would change it Judge more prompts with --limit.",
@@ -100,12 +100,14 @@ def test_it_shows_what_the_results_hold() -> None:
         "Hash of the prompts",
         "What failed: 2",
     ):
-        assert said in words, said
-    assert "None: this judge says which is better" in whole(sample_results(scores=False)).words
+        assert text in words, text
+    assert (
+        "None: this judge says which is better" in parsed_page(sample_results(scores=False)).words
+    )
 
 
 def test_the_sections_are_in_order() -> None:
-    words = whole(sample_results()).words
+    words = parsed_page(sample_results()).words
     parts = (
         "Verdict withheld",
         "Can this judge be trusted?",
@@ -121,9 +123,9 @@ def test_the_sections_are_in_order() -> None:
 
 def test_several_models_start_with_verdicts_ratings_and_matrix() -> None:
     results = several()
-    tags = whole(results)
+    tags = parsed_page(results)
     for pair in results.summary.pairs:
-        assert tags.words.count(pair.verdict) >= 2  # above all, and where the pair is told
+        assert tags.words.count(pair.verdict) >= 2  # at the top, and in the section of the pair
     assert {"allratings-spec", "allpairs-spec", "p1-win-rate-spec", "p3-win-rate-spec"} <= set(
         tags.data
     )
@@ -135,24 +137,24 @@ def test_several_models_start_with_verdicts_ratings_and_matrix() -> None:
 
 
 def test_results_without_verdicts_have_a_page() -> None:
-    of = evidence([])
-    empty = make_results(of)
-    assert "Nothing was judged" in whole(empty).words
+    data = evidence([])
+    empty = make_results(data)
+    assert "Nothing was judged" in parsed_page(empty).words
 
 
 def test_the_policy_allows_its_own_scripts_by_their_hashes_and_nothing_else() -> None:
-    made = render_page(sample_results())
-    tags = Tags(made.html)
+    page = render_page(sample_results())
+    tags = Tags(page.html)
     hashes = [
         base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         for script in tags.scripts
     ]
     assert len(hashes) == 2
-    assert ("meta", "content", made.policy) in tags.attributes
-    rules = dict(rule.strip().split(" ", 1) for rule in made.policy.split(";"))
+    assert ("meta", "content", page.policy) in tags.attributes
+    rules = dict(rule.strip().split(" ", 1) for rule in page.policy.split(";"))
     assert rules["default-src"] == "'none'"
     assert rules["script-src"].split() == [f"'sha256-{digest}'" for digest in hashes]
-    assert "unsafe" not in made.policy
+    assert "unsafe" not in page.policy
 
 
 def test_vendored_scripts_match_their_checksums_and_include_their_licenses() -> None:
@@ -172,14 +174,14 @@ def test_vendored_scripts_match_their_checksums_and_include_their_licenses() -> 
 
 
 def test_the_page_references_no_external_resource() -> None:
-    for tag, name, value in whole(sample_results()).attributes:
+    for tag, name, value in parsed_page(sample_results()).attributes:
         assert not name.startswith("on")
         assert name not in ("src", "srcset", "action", "style"), tag
         assert name != "href" or value.startswith(("#", "data:image/svg+xml,"))
 
 
 def unflagged(results: Results) -> Results:
-    """Without what is said of hidden characters: a list more than in the page of a plain text."""
+    """The page without the list of hidden characters, which a page of plain texts lacks."""
     models = tuple(m.model_copy(update={"flags": ()}) for m in results.summary.models)
     return results.model_copy(
         update={"summary": results.summary.model_copy(update={"models": models})}
@@ -189,14 +191,14 @@ def unflagged(results: Results) -> Results:
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_text_adds_no_tag_no_attribute_and_no_script(hostile: str) -> None:
     attacked = unflagged(sample_results(hostile))
-    tags, plain = whole(attacked), whole(unflagged(sample_results()))
+    tags, plain = parsed_page(attacked), parsed_page(unflagged(sample_results()))
     assert tags.tags == plain.tags
     assert [name for _, name, _ in tags.attributes] == [name for _, name, _ in plain.attributes]
     assert tags.scripts == plain.scripts
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_hostile_names_add_no_tag_either(hostile: str) -> None:
+def test_hostile_names_add_no_tag(hostile: str) -> None:
     def renamed(name: str) -> Tags:
         rows = [
             row.model_copy(
@@ -209,13 +211,13 @@ def test_hostile_names_add_no_tag_either(hostile: str) -> None:
             for row in won(2, 21)  # so that the verdict names both, and a flag the first
         ]
         prompts = tuple(prompt(n, tags=(name + "tag",)) for n in range(23))
-        of = evidence(rows, (name + "a", name + "b"), prompts=prompts, origins={name + "a": name})
+        data = evidence(rows, (name + "a", name + "b"), prompts=prompts, origins={name + "a": name})
         environment: dict[str, Any] = {"models": {name: [name]}, "packages": {name: name}}
-        found = Results.of(of, summarize(of), {"model": [name]}, environment)
-        (pair,) = found.summary.pairs
+        results = Results.of(data, summarize(data), {"model": [name]}, environment)
+        (pair,) = results.summary.pairs
         assert f"{name}b is better than {name}a" in pair.verdict
         assert any(f"{name}a wins" in flag.message for flag in pair.flags)
-        return whole(found)
+        return parsed_page(results)
 
     tags, plain = renamed(hostile), renamed("x")
     assert tags.tags == plain.tags
@@ -246,8 +248,8 @@ def test_fifty_pairs_of_1024_tokens_are_a_small_file() -> None:
     words = [
         "".join(lot.choices(string.ascii_lowercase, k=lot.randint(2, 11))) for _ in range(3000)
     ]
-    said = [[" ".join(lot.choices(words, k=770)) for _ in range(50)] for _ in "ab"]
-    of = evidence(
+    contents = [[" ".join(lot.choices(words, k=770)) for _ in range(50)] for _ in "ab"]
+    data = evidence(
         [
             row.model_copy(
                 update={
@@ -258,7 +260,7 @@ def test_fifty_pairs_of_1024_tokens_are_a_small_file() -> None:
             )
             for row in won(30, 20)
         ],
-        completions=(*texts("a", said[0]), *texts("b", said[1])),
+        completions=(*texts("a", contents[0]), *texts("b", contents[1])),
     )
-    html = render_page(make_results(of)).html
+    html = render_page(make_results(data)).html
     assert len(html.encode()) < 1_600_000

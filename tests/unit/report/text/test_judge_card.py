@@ -2,7 +2,7 @@
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.report.text.judge_card import panel_table
-from tests.unit.analysis.cases import evidence, won
+from tests.unit.analysis.builders import evidence, won
 
 
 def test_one_judge_has_no_panel() -> None:

@@ -1,4 +1,4 @@
-"""The summary as lines: every block says what its pair holds, and nothing that it does not."""
+"""The lines of the summary: each block has the numbers of its pair."""
 
 import math
 import re
@@ -9,18 +9,18 @@ from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Judgment, Scores, Summary
 from bakeoff.report.text.summary import pair_sections, rating_lines, rating_notes
 from tests.conftest import ROOT
-from tests.unit.analysis.cases import both, evidence, failure, judgment, pair, prompt, texts, won
+from tests.unit.analysis.builders import both, evidence, failure, judgment, pair, prompt, texts, won
 
 
-def lines(found, title: str) -> str:  # type: ignore[no-untyped-def]
-    return "\n".join(pair_sections(found, ["j"], ()).get(title, []))
+def lines(summary, title: str) -> str:  # type: ignore[no-untyped-def]
+    return "\n".join(pair_sections(summary, ["j"], ()).get(title, []))
 
 
 def test_the_number_of_clusters_follows_that_of_prompts() -> None:
     prompts = tuple(prompt(n, tags=(f"cluster:{n // 2}",)) for n in range(40))
-    found = pair(won(30, 10), prompts=prompts)
-    assert "Total Comparisons: 40 in 20 clusters" in lines(found, "Model Comparison Summary")
-    assert lines(found, "What it can show").startswith("20 clusters find a difference of")
+    summary = pair(won(30, 10), prompts=prompts)
+    assert "Total Comparisons: 40 in 20 clusters" in lines(summary, "Model Comparison Summary")
+    assert lines(summary, "What it can show").startswith("20 clusters find a difference of")
 
 
 def test_a_fixed_order_is_not_identifiable_and_pointwise_verdicts_have_none() -> None:
@@ -31,9 +31,9 @@ def test_a_fixed_order_is_not_identifiable_and_pointwise_verdicts_have_none() ->
 
 
 def test_a_panel_shows_each_judge_and_their_agreement() -> None:
-    found = pair(won(12, 8) + won(10, 10, judge="k"))
-    assert "j alone: 60.0% [95%: 38.7 to 78.1]" in lines(found, "Judge card")
-    assert "Agreement of j and k: 90.0%; Cohen's kappa 0.80" in lines(found, "Judge card")
+    summary = pair(won(12, 8) + won(10, 10, judge="k"))
+    assert "j alone: 60.0% [95%: 38.7 to 78.1]" in lines(summary, "Judge card")
+    assert "Agreement of j and k: 90.0%; Cohen's kappa 0.80" in lines(summary, "Judge card")
     three = pair(won(12, 8) + won(12, 8, judge="k") + won(12, 8, judge="l"))
     assert "Agreement of 3 raters (j, ...): 100.0%; Fleiss' kappa 1.00" in lines(
         three, "Judge card"
@@ -43,9 +43,9 @@ def test_a_panel_shows_each_judge_and_their_agreement() -> None:
 
 
 def test_failures_are_counted_by_kind_with_their_worst_case() -> None:
-    found = pair(won(10, 9), failures=(failure(kind="backend"), failure(kind="verdict")))
+    summary = pair(won(10, 9), failures=(failure(kind="backend"), failure(kind="verdict")))
     assert "Had all that failed (1 backend, 1 verdict) gone one way: 50.0 to 55.0%" in lines(
-        found, "Judge card"
+        summary, "Judge card"
     )
     nothing = evidence([], failures=(failure(),))
     (lost,) = summarize(nothing).pairs
@@ -54,18 +54,18 @@ def test_failures_are_counted_by_kind_with_their_worst_case() -> None:
 
 
 def test_judge_biases_are_shown_if_they_are_known() -> None:
-    said = texts("a", [f"{'# T' if n % 2 else 'x'}{n}" + "y" * n for n in range(40)])
-    said += texts("b", [f"<think>z</think> {n}" if n < 5 else f"z {n}" for n in range(40)])
+    completions = texts("a", [f"{'# T' if n % 2 else 'x'}{n}" + "y" * n for n in range(40)])
+    completions += texts("b", [f"<think>z</think> {n}" if n < 5 else f"z {n}" for n in range(40)])
     rows = [row for n in range(40) for row in both(n, float(n % 3 > 0))]
-    found = lines(pair(rows, completions=tuple(said)), "Judge card")
+    text = lines(pair(rows, completions=tuple(completions)), "Judge card")
     for words in ("The longer completion won", "Model 1 at equal length"):
-        assert words in found
-    assert "shows thinking" not in found  # only one side does
-    said[0] = texts("a", ["<think>y</think>"])[0]
-    said[40] = texts("b", ["z"])[0]
-    found = lines(pair(rows, completions=tuple(said)), "Judge card")
-    assert "Model 1 where only it shows thinking: 0.0% (n = 1)" in found
-    assert "where only model 2 does: 75.0% (n = 4)" in found
+        assert words in text
+    assert "shows thinking" not in text  # only one side does
+    completions[0] = texts("a", ["<think>y</think>"])[0]
+    completions[40] = texts("b", ["z"])[0]
+    text = lines(pair(rows, completions=tuple(completions)), "Judge card")
+    assert "Model 1 where only it shows thinking: 0.0% (n = 1)" in text
+    assert "where only model 2 does: 75.0% (n = 4)" in text
 
 
 def test_a_judge_without_scores_contradicts_none() -> None:
@@ -73,8 +73,8 @@ def test_a_judge_without_scores_contradicts_none() -> None:
     assert "Unreadable: 0 of 40, refused: 0" in lines(pair(won(12, 8)), "Judge card")
     assert "own scores" not in lines(pair(won(12, 8) + won(9, 9, judge="k")), "Judge card")
     scored = pair([row for n in range(9) for row in both(n, 1.0, scores=Scores(5, 5))])
-    found = lines(scored, "Judge card")
-    assert "Winner against its own scores: 0 of 18, unreadable: 0 of 18, refused: 0" in found
+    text = lines(scored, "Judge card")
+    assert "Winner against its own scores: 0 of 18, unreadable: 0 of 18, refused: 0" in text
 
 
 def three(rows: list[Judgment]) -> Summary:
@@ -82,44 +82,52 @@ def three(rows: list[Judgment]) -> Summary:
 
 
 def test_ratings_include_the_win_rate_against_the_average() -> None:
-    rows = [judgment(n, one, 1.0, second=two) for n in range(20) for one, two in ("ab", "ac", "bc")]
-    rows += [judgment(n, two, 1.0, second=one) for n in range(9) for one, two in ("ab", "ac", "bc")]
+    rows = [
+        judgment(n, winner, 1.0, second=loser)
+        for n in range(20)
+        for winner, loser in ("ab", "ac", "bc")
+    ]
+    rows += [
+        judgment(n, loser, 1.0, second=winner)
+        for n in range(9)
+        for winner, loser in ("ab", "ac", "bc")
+    ]
     summary = three(rows)
-    found = rating_lines(summary)
-    assert [line.split(":")[0] for line in found[:3]] == ["1. a", "2. b", "3. c"]
-    shares = [float(re.findall(r"wins ([\d.]+)%", line)[0]) for line in found[:3]]
+    printed = rating_lines(summary)
+    assert [line.split(":")[0] for line in printed[:3]] == ["1. a", "2. b", "3. c"]
+    shares = [float(re.findall(r"wins ([\d.]+)%", line)[0]) for line in printed[:3]]
     assert shares == sorted(shares, reverse=True)
-    for line, one, share in zip(found, summary.ratings, shares, strict=False):
-        value = one.strength
+    for line, winner, share in zip(printed, summary.ratings, shares, strict=False):
+        value = winner.strength
         assert f"{value.low:+.2f} to " in line or abs(value.low) < 0.005
         assert math.log(share / (100 - share)) == pytest.approx(value.estimate, abs=0.01)
         assert "-0.00" not in line
-        assert one.ranks
-        low, high = one.ranks
+        assert winner.ranks
+        low, high = winner.ranks
         assert (
-            f", rank {low}" + (f" to {high}" if low < high else "") + f", group {one.group},"
+            f", rank {low}" + (f" to {high}" if low < high else "") + f", group {winner.group},"
             in line
         )
-    assert found[3] == "So much a model wins against one at 0"
+    assert printed[3] == "So much a model wins against one at 0"
 
 
 def test_notes_on_reading_follow_the_ratings() -> None:
     rows = [
-        judgment(n, one, (1.0, 1.0, 0.5, 0.0)[(n + n // 4 * at) % 4], second=two)
+        judgment(n, winner, (1.0, 1.0, 0.5, 0.0)[(n + n // 4 * at) % 4], second=loser)
         for n in range(40)
-        for at, (one, two) in enumerate(("ab", "bc", "ca", "ba", "cb", "ac"))
+        for at, (winner, loser) in enumerate(("ab", "bc", "ca", "ba", "cb", "ac"))
     ]
     summary = three(rows)
-    found = rating_lines(summary)[4:]
-    assert found == rating_notes(summary)
+    printed = rating_lines(summary)[4:]
+    assert printed == rating_notes(summary)
     assert rating_lines(summary)[3].endswith(", ties aside")
-    assert [line.partition(";")[0] for line in found] == [
+    assert [line.partition(";")[0] for line in printed] == [
         "Two models that share a letter are not surely different",
         "Two equal models tie on 25.0% of the prompts",
         "Where two are equal and do not tie, the one shown first wins 66.7%",
         "Davidson, with the order of showing",
     ]
-    assert found[-1].endswith("over prompts (40 prompts)")
+    assert printed[-1].endswith("over prompts (40 prompts)")
     decided = three([row for row in rows if row.verdict.first != 0.5])
     assert rating_notes(decided)[1].startswith("Where two are equal, the one shown first wins 66.")
     clusters = tuple(prompt(n, tags=[f"cluster:{n % 20}"]) for n in range(40))
@@ -129,26 +137,36 @@ def test_notes_on_reading_follow_the_ratings() -> None:
 
 
 def test_unidentified_strengths_have_no_interval_and_a_note() -> None:
-    rows = [judgment(n, one, 1.0, second=two) for n in range(20) for one, two in ("ab", "ac", "bc")]
-    found = rating_lines(three(rows))
-    assert "[no interval], rank 1, group a, wins" in found[0]
-    assert "The wins fall into 3 parts" in found[5]
+    rows = [
+        judgment(n, winner, 1.0, second=loser)
+        for n in range(20)
+        for winner, loser in ("ab", "ac", "bc")
+    ]
+    printed = rating_lines(three(rows))
+    assert "[no interval], rank 1, group a, wins" in printed[0]
+    assert "The wins fall into 3 parts" in printed[5]
 
 
 def test_ratings_of_older_versions_have_no_ranks() -> None:
-    rows = [judgment(n, one, 1.0, second=two) for n in range(20) for one, two in ("ab", "ac", "bc")]
+    rows = [
+        judgment(n, winner, 1.0, second=loser)
+        for n in range(20)
+        for winner, loser in ("ab", "ac", "bc")
+    ]
     summary = three(rows)
-    old = tuple(one.model_copy(update={"ranks": None, "group": None}) for one in summary.ratings)
-    found = rating_lines(summary.model_copy(update={"ratings": old, "rating_model": None}))
-    assert len(found) == 4
-    assert "rank" not in " ".join(found)
+    old = tuple(
+        rating.model_copy(update={"ranks": None, "group": None}) for rating in summary.ratings
+    )
+    printed = rating_lines(summary.model_copy(update={"ratings": old, "rating_model": None}))
+    assert len(printed) == 4
+    assert "rank" not in " ".join(printed)
 
 
 def test_the_markdown_bias_is_shown() -> None:
-    said = texts("a", [f"# Title {n}\n" if n % 2 else f"plain {n}" for n in range(20)])
-    said += texts("b", [f"plain {n} too" for n in range(20)])
-    found = pair(won(10, 10), completions=tuple(said))
-    assert "The one with more markdown won: 50.0%" in lines(found, "Judge card")
+    completions = texts("a", [f"# Title {n}\n" if n % 2 else f"plain {n}" for n in range(20)])
+    completions += texts("b", [f"plain {n} too" for n in range(20)])
+    summary = pair(won(10, 10), completions=tuple(completions))
+    assert "The one with more markdown won: 50.0%" in lines(summary, "Judge card")
 
 
 def test_many_tags_are_cut_and_counted() -> None:
@@ -166,22 +184,22 @@ def test_adjusted_p_values_are_shown_with_several_pairs() -> None:
 
 
 def test_each_action_follows_a_withheld_verdict_once() -> None:
-    found = lines(pair([judgment(n, "a", 1.0) for n in range(20)]), "Overall winner")
-    assert found.splitlines()[1:] == ["What to do: judge each pair in both orders"]
+    text = lines(pair([judgment(n, "a", 1.0) for n in range(20)]), "Overall winner")
+    assert text.splitlines()[1:] == ["What to do: judge each pair in both orders"]
 
 
 def test_every_line_is_documented_in_statistics() -> None:
     explained = " ".join((ROOT / "docs" / "statistics.md").read_text("utf-8").casefold().split())
-    said = texts("a", [f"{'# T' if n % 2 else 'x'}{n}" + "y" * n for n in range(40)])
-    said += texts("b", [f"<think>z</think> {n}" if n % 3 else f"z {n}" for n in range(40)])
-    said[0] = texts("a", ["<think>y</think>"])[0]
+    completions = texts("a", [f"{'# T' if n % 2 else 'x'}{n}" + "y" * n for n in range(40)])
+    completions += texts("b", [f"<think>z</think> {n}" if n % 3 else f"z {n}" for n in range(40)])
+    completions[0] = texts("a", ["<think>y</think>"])[0]
     rows = [
         row
         for n in range(40)
         for judge in "jk"
         for row in both(n, float(n % 3 > 0), judge=judge, scores=Scores(5, 5))
     ]
-    rich = pair(rows, completions=tuple(said), failures=(failure(),))
+    rich = pair(rows, completions=tuple(completions), failures=(failure(),))
     fixed = pair([judgment(n, "a", 1.0) for n in range(20)])
     apart = pair([judgment(n, "a", 1.0, presented="pointwise") for n in range(20)])
     titles = (
@@ -193,9 +211,9 @@ def test_every_line_is_documented_in_statistics() -> None:
     )
     shown = [
         line
-        for found in (rich, fixed, apart)
+        for summary in (rich, fixed, apart)
         for t in titles
-        for line in lines(found, t).split("\n")
+        for line in lines(summary, t).split("\n")
     ]
     assert len(shown) > 25
     for line in filter(None, shown):

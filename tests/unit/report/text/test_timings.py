@@ -1,4 +1,4 @@
-"""Where the time went, as it is printed: rows that add up, and what is said of the overlap."""
+"""The table of timings: its rows add up to the wall time."""
 
 import re
 
@@ -7,7 +7,7 @@ from bakeoff.runtime.timing import Stopwatch, timed
 
 
 class Clock:
-    """A clock that is set by hand."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -1,4 +1,4 @@
-"""What would change a verdict: for every outcome something, and true."""
+"""What would change a verdict, for every outcome."""
 
 import pytest
 
@@ -6,13 +6,13 @@ from bakeoff.analysis.summarize import summarize
 from bakeoff.records import PairSummary
 from bakeoff.report.text.verdict import outcome_label, what_would_change
 from bakeoff.stats.results import Estimate
-from tests.unit.analysis.cases import evidence, won
+from tests.unit.analysis.builders import evidence, won
 
 
 def pair(wins: int, ties: int, losses: int) -> PairSummary:
     """Prompts that were judged in both orders, consistently."""
-    (found,) = summarize(evidence(won(wins, losses, ties))).pairs
-    return found
+    (summary,) = summarize(evidence(won(wins, losses, ties))).pairs
+    return summary
 
 
 @pytest.mark.parametrize("counts", [(30, 0, 10), (35, 0, 5), (40, 0, 0), (10, 80, 0), (60, 9, 30)])
@@ -25,12 +25,12 @@ def test_the_number_of_prompts_that_overturn_a_verdict(counts: tuple[int, int, i
 
 
 def test_a_verdict_for_the_second_model_names_it() -> None:
-    found = pair(5, 0, 35)
-    assert found.outcome == "worse"
-    assert f"decided against {found.b}, would undo it." in what_would_change(found)[0]
+    summary = pair(5, 0, 35)
+    assert summary.outcome == "worse"
+    assert f"decided against {summary.b}, would undo it." in what_would_change(summary)[0]
 
 
-def test_without_a_verdict_it_says_what_to_do() -> None:
+def test_a_pair_without_a_verdict_has_advice() -> None:
     few = pair(3, 0, 3)
     assert what_would_change(few) == ["Judge more prompts with --limit."]
     open_ = pair(22, 0, 18)
@@ -42,12 +42,12 @@ def test_without_a_verdict_it_says_what_to_do() -> None:
 
 
 def test_an_equivalence_ends_where_its_interval_does() -> None:
-    found = pair(1, 398, 1)
-    assert found.outcome == "equivalent"
-    (line,) = what_would_change(found)
+    summary = pair(1, 398, 1)
+    assert summary.outcome == "equivalent"
+    (line,) = what_would_change(summary)
     width = float(line.split()[3])
-    assert isinstance(found.win_rate, Estimate)
-    assert width == pytest.approx(100 * (found.win_rate.high - 0.5), abs=0.06)
+    assert isinstance(summary.win_rate, Estimate)
+    assert width == pytest.approx(100 * (summary.win_rate.high - 0.5), abs=0.06)
 
 
 def test_every_outcome_has_a_label() -> None:

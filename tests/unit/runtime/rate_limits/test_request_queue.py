@@ -85,13 +85,13 @@ def test_queues_of_one_server_share_its_limits_and_alternate() -> None:
         assert limits.server("there", LimitConfig(2)) is not server
         queues, inside, went = [RequestQueue([server]), RequestQueue([server])], [], []
 
-        async def go(who: int) -> None:
-            permit = await queues[who].acquire(limits.next_number())
-            inside.append(who)
+        async def go(index: int) -> None:
+            permit = await queues[index].acquire(limits.next_number())
+            inside.append(index)
             assert len(inside) <= 2
-            went.append(who)
+            went.append(index)
             await asyncio.sleep(0.001)
-            inside.remove(who)
+            inside.remove(index)
             permit.completed(10)
 
         await asyncio.gather(*(go(0) for _ in range(20)), *(go(1) for _ in range(20)))
@@ -142,7 +142,7 @@ def test_an_unreachable_server_is_skipped_and_retried_with_one_request() -> None
         assert again.index == 0
         later = asyncio.create_task(queue.acquire(6))
         await asyncio.sleep(0.05)
-        assert not later.done()  # it is not known yet whether it is back
+        assert not later.done()  # until the first request has succeeded
         again.completed(None)
         assert (await later).index == 0
         assert not servers[0].unreachable
@@ -164,13 +164,13 @@ def test_a_delayed_start_is_dispatched_in_time() -> None:
 def test_a_cancelled_request_returns_its_permit() -> None:
     async def work() -> None:
         queue = RequestQueue([Server(LimitConfig(1))])
-        held = await queue.acquire(0)
+        permit = await queue.acquire(0)
         waiting = [asyncio.create_task(queue.acquire(n)) for n in (1, 2)]
         await settled()
         waiting[0].cancel()  # while it waits
         await settled()
         Clock.now += 0.02
-        held.completed(None)
+        permit.completed(None)
         waiting[1].cancel()  # when it is its turn, and it does not know yet
         await settled()
         assert (await queue.acquire(3)).index == 0

@@ -7,44 +7,57 @@ import pytest
 
 from bakeoff.runtime import LimitConfig, Quota
 from bakeoff.runtime.rate_limits.server_limits import ServerLimits
-from tests.unit.runtime.servers import Bucket, Fixed, Free, OneByOne, Sliding, Telling, simulate
+from tests.unit.runtime.simulated_servers import (
+    FixedWindowServer,
+    QueueingServer,
+    QuotaReportingServer,
+    SlidingWindowServer,
+    TokenBucketServer,
+    UnlimitedServer,
+    simulate,
+)
 
 # 600 requests a minute, in each of the ways in which that can be meant.
 HARD = {
-    "sliding minute": lambda: Sliding(600, 60),
-    "sliding second": lambda: Sliding(10, 1),
-    "minute": lambda: Fixed(600, 60),
-    "minute, of which half is over": lambda: Fixed(600, 60, phase=31),
-    "second": lambda: Fixed(10, 1),
-    "bucket of a minute": lambda: Bucket(10, 600),
-    "bucket of a second": lambda: Bucket(10, 10),
+    "sliding minute": lambda: SlidingWindowServer(600, 60),
+    "sliding second": lambda: SlidingWindowServer(10, 1),
+    "minute": lambda: FixedWindowServer(600, 60),
+    "minute, of which half is over": lambda: FixedWindowServer(600, 60, phase=31),
+    "second": lambda: FixedWindowServer(10, 1),
+    "bucket of a minute": lambda: TokenBucketServer(10, 600),
+    "bucket of a second": lambda: TokenBucketServer(10, 10),
 }
 
 
 @pytest.mark.parametrize("kind", HARD)
 def test_a_hard_limit_is_used_to_90_percent_with_few_refusals(kind: str) -> None:
-    said = simulate(HARD[kind](), 1800)
-    assert len(said.served) == 1800
-    assert said.goodput() >= 0.9 * 10
-    assert said.refused_share(since=10) < 0.02
+    simulation = simulate(HARD[kind](), 1800)
+    assert len(simulation.served) == 1800
+    assert simulation.goodput() >= 0.9 * 10
+    assert simulation.refused_share(since=10) < 0.02
 
 
 @pytest.mark.parametrize("kind", HARD)
 def test_a_limit_is_learned_without_retry_after(kind: str) -> None:
-    said = simulate(HARD[kind](), 1800, after=lambda _: None)
-    assert said.goodput() >= 0.7 * 10
-    assert said.refused_share(since=10) < 0.02
+    simulation = simulate(HARD[kind](), 1800, after=lambda _: None)
+    assert simulation.goodput() >= 0.7 * 10
+    assert simulation.refused_share(since=10) < 0.02
 
 
 def test_slow_replies_get_the_concurrency_that_the_rate_needs() -> None:
-    said = simulate(Bucket(10, 10), 1800, latency=lambda chance: 0.5 + chance.expovariate(1 / 6))
-    assert said.goodput() >= 0.85 * 10
+    simulation = simulate(
+        TokenBucketServer(10, 10), 1800, latency=lambda chance: 0.5 + chance.expovariate(1 / 6)
+    )
+    assert simulation.goodput() >= 0.85 * 10
 
 
 def test_reported_quotas_halve_the_refusals() -> None:
-    told, untold = simulate(Telling(10, 600), 1200), simulate(Bucket(10, 600), 1200)
-    assert 2 * len(told.refused) < len(untold.refused)
-    assert told.goodput() >= 0.9 * untold.goodput()
+    reported, unreported = (
+        simulate(QuotaReportingServer(10, 600), 1200),
+        simulate(TokenBucketServer(10, 600), 1200),
+    )
+    assert 2 * len(reported.refused) < len(unreported.refused)
+    assert reported.goodput() >= 0.9 * unreported.goodput()
 
 
 def test_quotas_that_suffice_do_not_delay_requests() -> None:
@@ -61,38 +74,38 @@ def test_quotas_that_suffice_do_not_delay_requests() -> None:
 
 
 def test_concurrency_starts_at_32_and_grows_with_throughput() -> None:
-    assert simulate(Free(), 31).most == 31
-    said = simulate(Free(), 5000)
-    assert said.most == 256
-    assert sum(at < 0.25 for at in said.served) == 32
-    assert not said.refused
+    assert simulate(UnlimitedServer(), 31).most == 31
+    simulation = simulate(UnlimitedServer(), 5000)
+    assert simulation.most == 256
+    assert sum(at < 0.25 for at in simulation.served) == 32
+    assert not simulation.refused
 
 
 def test_concurrency_does_not_grow_if_latency_does() -> None:
-    said = simulate(OneByOne(32, 0.2), 6000)
-    assert said.goodput() >= 0.95 * 32 / 0.2
-    assert said.most <= 128  # tried once in a while
-    assert said.limiter.max_in_flight(said.end) <= 64
-    assert simulate(OneByOne(200, 0.2), 6000).goodput() >= 0.9 * 200 / 0.2
+    simulation = simulate(QueueingServer(32, 0.2), 6000)
+    assert simulation.goodput() >= 0.95 * 32 / 0.2
+    assert simulation.most <= 128  # tried once in a while
+    assert simulation.limiter.max_in_flight(simulation.end) <= 64
+    assert simulate(QueueingServer(200, 0.2), 6000).goodput() >= 0.9 * 200 / 0.2
 
 
 def test_concurrency_grows_within_a_few_replies() -> None:
-    said = simulate(Free(), 2000)
-    assert sum(at < 1.05 for at in said.served) >= 400
+    simulation = simulate(UnlimitedServer(), 2000)
+    assert sum(at < 1.05 for at in simulation.served) >= 400
 
 
 def test_a_fixed_window_is_used_as_soon_as_it_opens() -> None:
     for kind in ("sliding minute", "minute"):
-        said = simulate(HARD[kind](), 1000)
-        assert said.end < 75, kind  # 600 at once, and the others after a minute
-        assert said.refused_share(since=10) < 0.01
+        simulation = simulate(HARD[kind](), 1000)
+        assert simulation.end < 75, kind  # 600 at once, and the others after a minute
+        assert simulation.refused_share(since=10) < 0.01
 
 
 def test_user_limits_are_never_exceeded() -> None:
-    assert simulate(Free(), 500, config=LimitConfig(7)).most == 7
-    paced = simulate(Free(), 500, config=LimitConfig(256, rpm=1200))
+    assert simulate(UnlimitedServer(), 500, config=LimitConfig(7)).most == 7
+    paced = simulate(UnlimitedServer(), 500, config=LimitConfig(256, rpm=1200))
     assert 0.97 * 20 <= paced.goodput() <= 1.01 * 20
-    spent = simulate(Free(), 500, config=LimitConfig(256, tpm=600_000), tokens=1000)
+    spent = simulate(UnlimitedServer(), 500, config=LimitConfig(256, tpm=600_000), tokens=1000)
     assert 0.9 * 10 <= spent.goodput(10) <= 1.01 * 10
 
 
@@ -131,7 +144,7 @@ def test_a_server_that_accepts_nothing_is_tried_by_one_request_with_backoff() ->
         now += pauses[-1]
     assert pauses == [0.5, 1, 2, 4, 8, 15, 15, 15, 15]
     limiter.on_start(now)
-    assert limiter.delay(now + 3600) == math.inf  # until that one is back
+    assert limiter.delay(now + 3600) == math.inf  # until the reply of that request
     limiter.on_reply(now, now + 1)
     assert limiter.delay(now + 60) < math.inf
 
@@ -215,20 +228,20 @@ def test_an_overloaded_server_is_retried_and_teaches_no_rate() -> None:
 
 
 def test_two_clients_of_one_limit_both_get_a_share() -> None:
-    """Two processes with one key, of which one comes later: each sees its own refusals only."""
-    server = Bucket(10, 10)
+    """Two processes share a key, and one starts later; each sees its own refusals only."""
+    server = TokenBucketServer(10, 10)
     limiters = [ServerLimits(LimitConfig(256)), ServerLimits(LimitConfig(256))]
     served, refused, now, chance = [0, 0], [0, 0], 0.0, random.Random(3)
     while now < 240:
-        for who in chance.sample([0, 1], 2) if now > 20 else [0]:
-            limiter = limiters[who]
+        for client in chance.sample([0, 1], 2) if now > 20 else [0]:
+            limiter = limiters[client]
             while limiter.delay(now) <= 0:
                 limiter.on_start(now)
                 if wait := server.take(now):
-                    refused[who] += 1
+                    refused[client] += 1
                     limiter.on_refusal(now, now, wait)
                 else:
-                    served[who] += 1
+                    served[client] += 1
                     limiter.on_reply(now, now)
         now += 0.005
     assert sum(served) >= 0.9 * 2400

@@ -9,7 +9,7 @@ from bakeoff.records import HUMAN_PREFIX, Evidence, Results, Verdict
 from bakeoff.web.viewer.comparison import PairDiff, RunDiff, compare_runs
 from bakeoff.web.viewer.incompatibilities import match_names
 from tests.marks import examples
-from tests.unit.web.viewer.cases import SAMPLING, judge, model, results
+from tests.unit.web.viewer.builders import SAMPLING, judge, model, results
 
 DRAWS = st.builds(
     results,
@@ -24,18 +24,18 @@ def compared(duel: PairDiff) -> set[str]:
     return {number.label for number in duel.numbers if number.difference is not None}
 
 
-def why(found: RunDiff) -> set[str]:
-    (duel,) = found.pairs
+def reasons_of(diff: RunDiff) -> set[str]:
+    (duel,) = diff.pairs
     return set(duel.paired.incompatible)
 
 
 @examples(12)
 @given(DRAWS)
-def test_a_run_against_itself_has_no_change(of: Results) -> None:
-    found = compare_runs(of, of)
-    assert found.groups == ()
-    assert found.prompts.same
-    for duel in found.pairs:
+def test_a_run_against_itself_has_no_change(data: Results) -> None:
+    diff = compare_runs(data, data)
+    assert diff.groups == ()
+    assert diff.prompts.same
+    for duel in diff.pairs:
         assert duel.before == duel.after
         assert duel.substitutions == ""
         assert duel.paired.change is None or duel.paired.change.estimate == 0
@@ -43,13 +43,13 @@ def test_a_run_against_itself_has_no_change(of: Results) -> None:
         for number in duel.numbers:
             assert number.incompatible == ()
             assert number.difference == 0 or number.before is None
-    assert all(number.difference == 0 for number in found.totals)
+    assert all(number.difference == 0 for number in diff.totals)
 
 
 @examples(12)
 @given(DRAWS, DRAWS)
-def test_reversed_comparison_is_mirrored(one: Results, other: Results) -> None:
-    forth, back = compare_runs(one, other), compare_runs(other, one)
+def test_reversed_comparison_is_mirrored(first: Results, second: Results) -> None:
+    forth, back = compare_runs(first, second), compare_runs(second, first)
     assert (forth.prompts.only_before, forth.prompts.only_after) == (
         back.prompts.only_after,
         back.prompts.only_before,
@@ -65,14 +65,14 @@ def test_reversed_comparison_is_mirrored(one: Results, other: Results) -> None:
 
 
 def test_two_checkpoints_against_one_baseline_are_compared() -> None:
-    one = results(("step-300", "base"), better=0.5, seed=1, prompts=range(60))
+    first = results(("step-300", "base"), better=0.5, seed=1, prompts=range(60))
     other = results(("step-400", "base"), better=0.8, seed=2, prompts=range(60))
-    (duel,) = compare_runs(one, other).pairs
+    (duel,) = compare_runs(first, other).pairs
     assert duel.substitutions == "step-400 stands in for step-300"
     change = duel.paired.change
     assert change is not None
     assert duel.paired.prompts == 60
-    rates = [run.summary.pairs[0].win_rate for run in (one, other)]
+    rates = [run.summary.pairs[0].win_rate for run in (first, other)]
     assert rates[0]
     assert rates[1]
     assert change.estimate == pytest.approx(rates[1].estimate - rates[0].estimate)
@@ -82,21 +82,21 @@ def test_two_checkpoints_against_one_baseline_are_compared() -> None:
 
 
 def test_different_prompts_compare_the_shared_ones() -> None:
-    one = results(better=0.3, seed=1, prompts=range(50))
+    first = results(better=0.3, seed=1, prompts=range(50))
     other = results(better=0.9, seed=2, prompts=range(30, 90))
-    (duel,) = compare_runs(one, other).pairs
+    (duel,) = compare_runs(first, other).pairs
     assert duel.paired.prompts == 20
     assert duel.paired.change is not None
     assert compared(duel) == {"Prompts judged"}
     assert {number.incompatible for number in duel.numbers[1:]} == {
         ("the prompts are not the same",)
     }
-    apart = compare_runs(one, results(prompts=range(100, 120)))
-    assert why(apart) == {"no prompt was judged in both runs"}
+    apart = compare_runs(first, results(prompts=range(100, 120)))
+    assert reasons_of(apart) == {"no prompt was judged in both runs"}
 
 
 def test_prompts_of_a_cluster_are_one_unit() -> None:
-    one = results(better=0.2, seed=1, prompts=range(40))
+    first = results(better=0.2, seed=1, prompts=range(40))
     other = results(better=0.9, seed=2, prompts=range(40))
     tagged = [
         run.model_copy(
@@ -107,9 +107,9 @@ def test_prompts_of_a_cluster_are_one_unit() -> None:
                 )
             }
         )
-        for run in (one, other)
+        for run in (first, other)
     ]
-    (alone,), (together,) = compare_runs(one, other).pairs, compare_runs(*tagged).pairs
+    (alone,), (together,) = compare_runs(first, other).pairs, compare_runs(*tagged).pairs
     assert alone.paired.change
     assert together.paired.change
     assert (alone.paired.change.n, together.paired.change.n) == (40, 10)
@@ -117,7 +117,7 @@ def test_prompts_of_a_cluster_are_one_unit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"identities": {"judges": {"judge": judge("Other.")}}}, "the judge's template differs"),
         (
@@ -142,13 +142,13 @@ def test_prompts_of_a_cluster_are_one_unit() -> None:
     ],
 )
 def test_different_judge_makes_only_its_numbers_incompatible(
-    changed: dict[str, Any], said: str
+    changed: dict[str, Any], message: str
 ) -> None:
-    found = compare_runs(results(), results(**changed))
-    assert why(found) == {said}
-    (duel,) = found.pairs
+    diff = compare_runs(results(), results(**changed))
+    assert reasons_of(diff) == {message}
+    (duel,) = diff.pairs
     refused = {number.label for number in duel.numbers if number.incompatible}
-    assert all(said in number.incompatible for number in duel.numbers if number.incompatible)
+    assert all(message in number.incompatible for number in duel.numbers if number.incompatible)
     assert refused == {
         "Win rate of tuned",
         "Win rate of tuned without ties",
@@ -164,9 +164,9 @@ def test_different_judge_makes_only_its_numbers_incompatible(
 
 def test_different_sampling_makes_the_models_numbers_incompatible() -> None:
     warm = {"tuned": model("tuned", SAMPLING | {"temperature": 1.0}), "base": model("base")}
-    found = compare_runs(results(), results(identities={"models": warm}))
-    assert why(found) == {"the sampling of tuned differs (temperature: 0.7; 1.0)"}
-    (duel,) = found.pairs
+    diff = compare_runs(results(), results(identities={"models": warm}))
+    assert reasons_of(diff) == {"the sampling of tuned differs (temperature: 0.7; 1.0)"}
+    (duel,) = diff.pairs
     assert compared(duel) == {
         "Prompts judged",
         "Characters of base",  # nothing of base is another
@@ -177,17 +177,17 @@ def test_different_sampling_makes_the_models_numbers_incompatible() -> None:
 
 def test_two_different_models_are_incompatible() -> None:
     others = {"tuned": model("later"), "base": model("larger")}
-    assert why(compare_runs(results(), results(identities={"models": others}))) == {
+    assert reasons_of(compare_runs(results(), results(identities={"models": others}))) == {
         "both models are others"
     }
-    found = compare_runs(results(("a", "b")), results(("c", "d")))
-    assert found.pairs[0].after == ("c", "d")
-    assert why(found) == {"both models are others"}
+    diff = compare_runs(results(("a", "b")), results(("c", "d")))
+    assert diff.pairs[0].after == ("c", "d")
+    assert reasons_of(diff) == {"both models are others"}
 
 
 def test_orders_and_repeats_affect_only_dependent_numbers() -> None:
-    found = compare_runs(results(), results(config={"orders": "random"}))
-    (duel,) = found.pairs
+    diff = compare_runs(results(), results(config={"orders": "random"}))
+    (duel,) = diff.pairs
     assert duel.paired.change is not None
     refused = {number.label: number.incompatible for number in duel.numbers if number.incompatible}
     assert set(refused) == {
@@ -200,12 +200,12 @@ def test_orders_and_repeats_affect_only_dependent_numbers() -> None:
 
 
 def test_swapped_models_keep_the_perspective() -> None:
-    one = results(("tuned", "base"), better=0.9)
-    evidence = one.evidence
+    first = results(("tuned", "base"), better=0.9)
+    evidence = first.evidence
     turned = evidence.model_copy(update={"models": ("base", "tuned")})
-    other = Results.of(turned, summarize(turned), one.config, one.environment)
+    other = Results.of(turned, summarize(turned), first.config, first.environment)
     assert other.summary.pairs[0].a == "base"
-    (duel,) = compare_runs(one, other).pairs
+    (duel,) = compare_runs(first, other).pairs
     assert (duel.before, duel.after) == (("tuned", "base"), ("tuned", "base"))
     assert duel.paired.change is not None
     assert duel.paired.change.estimate == pytest.approx(0)
@@ -215,23 +215,25 @@ def test_swapped_models_keep_the_perspective() -> None:
 
 def test_different_voters_are_incompatible() -> None:
     def voted(name: str) -> Results:
-        of = results()
+        data = results()
         judgments = tuple(
             row.model_copy(update={"judge": name, "verdict": Verdict(first=row.verdict.first)})
-            for row in of.judgments
+            for row in data.judgments
         )
         origins = {name: HUMAN_PREFIX}
-        told: Evidence = of.evidence.model_copy(update={"judgments": judgments, "origins": origins})
-        environment = of.environment | {"judges": {}}
-        return Results.of(told, summarize(told), of.config, environment)
+        changed: Evidence = data.evidence.model_copy(
+            update={"judgments": judgments, "origins": origins}
+        )
+        environment = data.environment | {"judges": {}}
+        return Results.of(changed, summarize(changed), data.config, environment)
 
-    assert why(compare_runs(voted("Anna"), voted("Anna"))) == set()
-    assert why(compare_runs(voted("Anna"), voted("Bo"))) == {"other people judged"}
+    assert reasons_of(compare_runs(voted("Anna"), voted("Anna"))) == set()
+    assert reasons_of(compare_runs(voted("Anna"), voted("Bo"))) == {"other people judged"}
 
 
 def test_unrecorded_judge_is_incompatible() -> None:
-    of = results(identities={"models": {}, "judges": {}})
-    assert why(compare_runs(of, of)) == {
+    data = results(identities={"models": {}, "judges": {}})
+    assert reasons_of(compare_runs(data, data)) == {
         "it is not recorded how the judge was asked",
         "it is not recorded how the models were asked",
     }
@@ -250,7 +252,7 @@ def test_runs_without_common_models_have_no_pairs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "found"),
+    ("ours", "theirs", "expected"),
     [
         (["a", "b"], ["b", "a"], {"a": "a", "b": "b"}),
         (["x", "b"], ["b", "y"], {"x": "y", "b": "b"}),
@@ -261,33 +263,37 @@ def test_runs_without_common_models_have_no_pairs() -> None:
         ([], [], {}),
     ],
 )
-def test_match_names(ours: list[str], theirs: list[str], found: dict[str, str]) -> None:
-    assert match_names(ours, theirs) == found
-    assert match_names(theirs, ours) == {its: name for name, its in found.items()}
+def test_models_are_matched_by_name(
+    ours: list[str], theirs: list[str], expected: dict[str, str]
+) -> None:
+    assert match_names(ours, theirs) == expected
+    assert match_names(theirs, ours) == {its: name for name, its in expected.items()}
 
 
-def seated(*judges: str, panel: str = "mean") -> Results:
+def results_of_panel(*judges: str, panel: str = "mean") -> Results:
     """Return results in which all judges agree."""
-    of = results(config={"panel": panel})
+    data = results(config={"panel": panel})
     judgments = tuple(
-        row.model_copy(update={"judge": name}) for name in judges for row in of.judgments
+        row.model_copy(update={"judge": name}) for name in judges for row in data.judgments
     )
-    told = of.evidence.model_copy(update={"judgments": judgments})
-    environment = of.environment | {"judges": {name: judge() for name in judges}}
-    return Results.of(told, summarize(told), of.config, environment)
+    changed = data.evidence.model_copy(update={"judgments": judgments})
+    environment = data.environment | {"judges": {name: judge() for name in judges}}
+    return Results.of(changed, summarize(changed), data.config, environment)
 
 
 def test_different_panel_is_incompatible() -> None:
-    one = seated("judge", "second")
-    assert why(compare_runs(one, one)) == set()
-    assert why(compare_runs(one, seated("judge"))) == {"the judges are others"}
-    assert why(compare_runs(one, seated("judge", "third"))) == set()  # by place: asked the same
-    voted = seated("judge", "second", panel="majority")
-    assert why(compare_runs(one, voted)) == {"the setting panel differs (mean; majority)"}
-    alone = seated("judge"), seated("judge", panel="majority")
-    assert why(compare_runs(*alone)) == set()  # of one judge there is nothing to fold
+    first = results_of_panel("judge", "second")
+    assert reasons_of(compare_runs(first, first)) == set()
+    assert reasons_of(compare_runs(first, results_of_panel("judge"))) == {"the judges are others"}
+    assert (
+        reasons_of(compare_runs(first, results_of_panel("judge", "third"))) == set()
+    )  # by place: asked the same
+    voted = results_of_panel("judge", "second", panel="majority")
+    assert reasons_of(compare_runs(first, voted)) == {"the setting panel differs (mean; majority)"}
+    alone = results_of_panel("judge"), results_of_panel("judge", panel="majority")
+    assert reasons_of(compare_runs(*alone)) == set()  # of one judge there is nothing to fold
 
 
 def test_runs_without_judgments_are_incompatible() -> None:
-    of = results(prompts=range(3), failed=3, identities={"judges": {}})
-    assert why(compare_runs(of, of)) == {"nothing was judged"}
+    data = results(prompts=range(3), failed=3, identities={"judges": {}})
+    assert reasons_of(compare_runs(data, data)) == {"nothing was judged"}

@@ -60,8 +60,8 @@ def test_small_amounts_keep_significant_digits(dollars: float, shown: str) -> No
 
 
 @given(st.floats(-5, 5), st.floats(-5, 5))
-def test_axis_positions_keep_order_and_stay_in_range(one: float, other: float) -> None:
-    places = [pages.axis_position(value) for value in sorted((one, other))]
+def test_axis_positions_keep_order_and_stay_in_range(first: float, second: float) -> None:
+    places = [pages.axis_position(value) for value in sorted((first, second))]
     assert 0 <= places[0] <= places[1] <= 100
 
 
@@ -73,7 +73,7 @@ def test_axis_limit_contains_the_interval(middle: float, half: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "interval", "said"),
+    ("low", "high", "interval", "expected"),
     [
         (0.01, 0.2, True, "0 is outside the interval"),
         (-0.2, -0.01, True, "0 is outside the interval"),
@@ -82,9 +82,11 @@ def test_axis_limit_contains_the_interval(middle: float, half: float) -> None:
         (0.1, 0.1, False, "Too few prompts"),
     ],
 )
-def test_significance_of_an_interval(low: float, high: float, interval: bool, said: str) -> None:
+def test_significance_of_an_interval(
+    low: float, high: float, interval: bool, expected: str
+) -> None:
     change = Estimate((low + high) / 2, low, high, "t", 20)
-    assert pages.significance(PairedChange(20, change, interval, ())).startswith(said)
+    assert pages.significance(PairedChange(20, change, interval, ())).startswith(expected)
 
 
 def test_times_are_in_the_local_time_zone() -> None:

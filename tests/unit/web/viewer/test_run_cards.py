@@ -9,26 +9,30 @@ import pytest
 from bakeoff.web.viewer.comparison import cost_of
 from bakeoff.web.viewer.run_cards import RunCard, RunCards
 from bakeoff.web.viewer.runs import find_runs
-from tests.unit.web.viewer.cases import results, write_progress, write_results
+from tests.unit.web.viewer.builders import results, write_progress, write_results
 
 
 def card(folder: Path, cards: RunCards | None = None) -> RunCard:
     (run,) = find_runs(folder).runs.values()
-    found = (cards or RunCards()).card(run)
-    assert found is not None
-    return found
+    run_card = (cards or RunCards()).card(run)
+    assert run_card is not None
+    return run_card
 
 
 def test_card_matches_the_results(tmp_path: Path) -> None:
-    of = results(failed=2)
-    found = card(write_results(tmp_path / "run", of))
-    assert found.pairs == of.summary.pairs
-    assert (found.models, found.judges, found.prompts) == (("tuned", "base"), ("judge",), 40)
-    assert found.failed == len(of.failures) == 4
-    assert found.cost == pytest.approx(cost_of(of))
-    assert found.when == datetime(2026, 3, 1, 9, tzinfo=UTC)
-    assert found.seconds == 63.5
-    assert found.problem == ""
+    data = results(failed=2)
+    run_card = card(write_results(tmp_path / "run", data))
+    assert run_card.pairs == data.summary.pairs
+    assert (run_card.models, run_card.judges, run_card.prompts) == (
+        ("tuned", "base"),
+        ("judge",),
+        40,
+    )
+    assert run_card.failed == len(data.failures) == 4
+    assert run_card.cost == pytest.approx(cost_of(data))
+    assert run_card.when == datetime(2026, 3, 1, 9, tzinfo=UTC)
+    assert run_card.seconds == 63.5
+    assert run_card.problem == ""
 
 
 def test_card_is_cached_until_the_results_change(tmp_path: Path) -> None:
@@ -59,16 +63,16 @@ def test_run_without_results_has_no_card(tmp_path: Path) -> None:
 def test_invalid_results_are_one_line_without_a_path(text: str, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "results.json").write_text(text)
-    found = card(tmp_path / "run")
-    assert found.problem.startswith("no results of this version of bakeoff (")
-    assert "\n" not in found.problem
-    assert str(tmp_path) not in found.problem
+    run_card = card(tmp_path / "run")
+    assert run_card.problem.startswith("no results of this version of bakeoff (")
+    assert "\n" not in run_card.problem
+    assert str(tmp_path) not in run_card.problem
 
 
 def test_other_schema_is_named(tmp_path: Path) -> None:
-    told = json.loads(results(prompts=range(3)).to_json()) | {"schema": "bakeoff/9"}
+    document = json.loads(results(prompts=range(3)).to_json()) | {"schema": "bakeoff/9"}
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "results.json").write_text(json.dumps(told))
+    (tmp_path / "run" / "results.json").write_text(json.dumps(document))
     assert card(tmp_path / "run").problem == (
         "its schema is 'bakeoff/9', and this version reads 'bakeoff/1'"
     )
@@ -91,8 +95,8 @@ def test_unreadable_file_is_reported(tmp_path: Path) -> None:
     ],
 )
 def test_environment_may_contain_anything(environment: dict[str, Any], tmp_path: Path) -> None:
-    of = results(prompts=range(5)).model_copy(update={"environment": environment})
-    found = card(write_results(tmp_path / "run", of))
-    assert (found.problem, found.judges, found.seconds) == ("", ("judge",), None)
+    data = results(prompts=range(5)).model_copy(update={"environment": environment})
+    run_card = card(write_results(tmp_path / "run", data))
+    assert (run_card.problem, run_card.judges, run_card.seconds) == ("", ("judge",), None)
     written = (tmp_path / "run" / "results.json").stat().st_mtime
-    assert found.when.timestamp() == pytest.approx(written)
+    assert run_card.when.timestamp() == pytest.approx(written)

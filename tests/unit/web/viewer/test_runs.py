@@ -5,7 +5,7 @@ import pytest
 
 from bakeoff.web.viewer import runs
 from bakeoff.web.viewer.runs import find_runs
-from tests.unit.web.viewer.cases import results, write_progress, write_results
+from tests.unit.web.viewer.builders import results, write_progress, write_results
 
 SMALL = results(prompts=range(2))
 
@@ -18,11 +18,11 @@ def test_every_run_below_a_folder_is_found(tmp_path: Path) -> None:
     for name in ("one", "deep/er/run", "1/2/3/4"):
         write_results(tmp_path / name, SMALL)
     write_progress(tmp_path / "new")
-    found = find_runs(tmp_path)
-    assert not found.single
-    assert not found.truncated
-    assert {run.name for run in found.runs.values()} == {"one", "deep/er/run", "1/2/3/4", "new"}
-    states = {run.name: (run.version is None, run.progress is None) for run in found.runs.values()}
+    runs = find_runs(tmp_path)
+    assert not runs.single
+    assert not runs.truncated
+    assert {run.name for run in runs.runs.values()} == {"one", "deep/er/run", "1/2/3/4", "new"}
+    states = {run.name: (run.version is None, run.progress is None) for run in runs.runs.values()}
     assert states["new"] == (True, False)
     assert states["one"] == (False, True)
 
@@ -48,8 +48,8 @@ def test_folders_and_pipes_are_not_results(tmp_path: Path) -> None:
     (tmp_path / "folder" / "results.json").mkdir(parents=True)
     (tmp_path / "pipe").mkdir()
     os.mkfifo(tmp_path / "pipe" / "results.json")
-    found = find_runs(tmp_path)
-    assert all(run.version is None for run in found.runs.values())
+    runs = find_runs(tmp_path)
+    assert all(run.version is None for run in runs.runs.values())
 
 
 def test_unreadable_folder_hides_no_other(tmp_path: Path) -> None:
@@ -69,18 +69,18 @@ def test_hostile_names_are_kept(tmp_path: Path) -> None:
     raw = os.fsencode(tmp_path) + b"/\xff\xfe"
     Path(os.fsdecode(raw)).mkdir()
     write_results(Path(os.fsdecode(raw)), SMALL)
-    found = find_runs(tmp_path)
-    assert {run.name for run in found.runs.values()} == {*nasty, os.fsdecode(b"\xff\xfe")}
-    assert all(key.isalnum() and key.isascii() and len(key) == 16 for key in found.runs)
+    runs = find_runs(tmp_path)
+    assert {run.name for run in runs.runs.values()} == {*nasty, os.fsdecode(b"\xff\xfe")}
+    assert all(key.isalnum() and key.isascii() and len(key) == 16 for key in runs.runs)
 
 
 def test_run_is_found_by_file_or_folder(tmp_path: Path) -> None:
     folder = write_results(tmp_path / "run", SMALL)
     write_results(folder / "below", SMALL)
     for path in (folder, folder / "results.json"):
-        found = find_runs(path)
-        assert found.single
-        (run,) = found.runs.values()
+        runs = find_runs(path)
+        assert runs.single
+        (run,) = runs.runs.values()
         assert run.file == folder / "results.json"
         assert run.version is not None
     (run,) = find_runs(write_progress(tmp_path / "new")).runs.values()
@@ -99,6 +99,6 @@ def test_too_many_folders_are_reported(tmp_path: Path, monkeypatch: pytest.Monke
     for number in range(20):
         (tmp_path / f"b{number}").mkdir()
     monkeypatch.setattr(runs, "MAX_FOLDERS", 10)
-    found = find_runs(tmp_path)
-    assert found.truncated
-    assert {run.name for run in found.runs.values()} == {"a"}
+    listing = find_runs(tmp_path)
+    assert listing.truncated
+    assert {run.name for run in listing.runs.values()} == {"a"}

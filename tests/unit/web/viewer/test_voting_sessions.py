@@ -6,7 +6,7 @@ import pytest
 from bakeoff.errors import ConfigError
 from bakeoff.web.viewer.runs import Run, find_runs
 from bakeoff.web.viewer.voting_sessions import VotingSessions
-from tests.unit.web.viewer.cases import results, write_progress, write_results
+from tests.unit.web.viewer.builders import results, write_progress, write_results
 
 
 def run_in(folder: Path) -> Run:

@@ -12,17 +12,17 @@ from bakeoff.evaluation.votes.vote_log import append_vote, read_votes
 from bakeoff.evaluation.votes.votes import judgments_from_votes, latest_votes
 from bakeoff.records import Criterion, Evidence, Message
 from bakeoff.web.voting.session import VoterRequest, VotingError, VotingSession
-from tests.unit.web.voting.cases import MODELS, VOTES, evidence, vote
+from tests.unit.web.voting.builders import MODELS, VOTES, evidence, vote
 
 OF = evidence()
 RESERVED = frozenset({*MODELS, "judge-gamma", "Große Waage"})
 
 
 def open_session(
-    of: Evidence = OF, options: VoteOptions | None = None, file: Path = VOTES
+    data: Evidence = OF, options: VoteOptions | None = None, file: Path = VOTES
 ) -> VotingSession:
     return VotingSession(
-        of, file, options or VoteOptions(), reserved=RESERVED, on_finish=lambda: None
+        data, file, options or VoteOptions(), reserved=RESERVED, on_finish=lambda: None
     )
 
 
@@ -31,13 +31,13 @@ def next_pair(session: VotingSession, voter: str = "Anna") -> Any:
 
 
 def cast_vote(session: VotingSession, choice: str, voter: str = "Anna") -> dict[str, Any]:
-    asked = {"voter": voter, "id": next_pair(session, voter)["id"], "choice": choice}
-    return session.vote(VoterRequest.model_validate(asked))
+    fields = {"voter": voter, "id": next_pair(session, voter)["id"], "choice": choice}
+    return session.vote(VoterRequest.model_validate(fields))
 
 
-def error_of(do: Any, **asked: Any) -> str:
+def error_of(call: Any, **fields: Any) -> str:
     with pytest.raises(VotingError) as caught:
-        do(VoterRequest.model_validate(asked))
+        call(VoterRequest.model_validate(fields))
     assert 400 <= caught.value.status < 600
     return str(caught.value)
 
@@ -56,16 +56,18 @@ def test_voter_sees_all_pairs_in_queue_order() -> None:
 
 def test_vote_is_for_the_shown_text() -> None:
     session = open_session(evidence(20))
-    authors = {one.completion.text: one.model for one in evidence(20).completions}
-    wanted = []
+    authors = {
+        completion.completion.text: completion.model for completion in evidence(20).completions
+    }
+    expected = []
     for turn in range(20):
         shown = next_pair(session)
         place = ("first", "second")[turn % 2]
-        wanted.append(authors[shown[place]])
+        expected.append(authors[shown[place]])
         cast_vote(session, place)
     votes = read_votes(VOTES)
-    assert [getattr(one, one.choice) for one in votes] == wanted
-    assert {one.human_sample for one in votes} == {"random"}
+    assert [getattr(vote, vote.choice) for vote in votes] == expected
+    assert {vote.human_sample for vote in votes} == {"random"}
     assert len(judgments_from_votes(votes, evidence(20)).judgments) == 20
 
 
@@ -86,7 +88,7 @@ def test_undo_withdraws_the_last_vote() -> None:
     assert (after["pair"], after["done"], after["has_votes"]) == (shown[0], 0, False)
     assert "nothing to undo" in error_of(session.undo, voter="Anna")
     assert latest_votes(read_votes(VOTES)) == {}
-    assert [one.choice for one in read_votes(VOTES)] == ["first", "skip", "undone", "undone"]
+    assert [vote.choice for vote in read_votes(VOTES)] == ["first", "skip", "undone", "undone"]
 
 
 def test_undo_works_after_a_restart() -> None:
@@ -156,7 +158,7 @@ def test_restart_resumes_each_voter() -> None:
 
 
 def test_changed_texts_are_voted_on_again() -> None:
-    before = evidence(said={(0, MODELS[0]): "what it said before"})
+    before = evidence(replacements={(0, MODELS[0]): "what it said before"})
     for number in range(4):
         append_vote(VOTES, vote(before, number))
     state = open_session().state(VoterRequest(voter="Anna"))
@@ -174,7 +176,7 @@ def test_labels_limit_the_pairs() -> None:
     longer = open_session(options=VoteOptions(labels=1))
     assert (
         longer.state(VoterRequest(voter="Anna"))["done"] == 1
-    )  # of those that are asked about now
+    )  # of the pairs in the present queue
 
 
 @pytest.mark.parametrize(
@@ -186,9 +188,9 @@ def test_unprintable_name_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", [MODELS[0], " MODEL-ALPHA ", "judge-gamma", "grosse  waage"])
 def test_names_of_models_and_judges_are_reserved(name: str) -> None:
-    said = error_of(open_session().state, voter=name)
-    assert "not free" in said
-    assert not re.search("model|judge|alpha", said)
+    message = error_of(open_session().state, voter=name)
+    assert "not free" in message
+    assert not re.search("model|judge|alpha", message)
 
 
 def test_spellings_of_a_name_are_one_voter() -> None:
@@ -205,14 +207,14 @@ def test_spellings_of_a_name_are_one_voter() -> None:
 def test_votes_are_for_the_shown_text_in_any_spelling(names: list[str]) -> None:
     VOTES.unlink(missing_ok=True)
     session = open_session()
-    authors = {one.completion.text: one.model for one in OF.completions}
+    authors = {completion.completion.text: completion.model for completion in OF.completions}
     for name in names:
         shown = next_pair(session, name)
         for other in {*names}:
             assert next_pair(session, other) == shown
         cast_vote(session, "first", name)
         assert read_votes(VOTES)[-1].first == authors[shown["first"]]
-    assert {one.voter for one in read_votes(VOTES)} == {names[0]}
+    assert {vote.voter for vote in read_votes(VOTES)} == {names[0]}
 
 
 def test_invalid_votes_change_nothing() -> None:
@@ -229,8 +231,8 @@ def test_unsaved_vote_is_not_counted() -> None:
     session = open_session()
     shown = next_pair(session)
     VOTES.mkdir()
-    said = error_of(session.vote, voter="Anna", id=shown["id"], choice="first")
-    assert said == "This was not saved (Is a directory). Your other votes are safe."
+    message = error_of(session.vote, voter="Anna", id=shown["id"], choice="first")
+    assert message == "This was not saved (Is a directory). Your other votes are safe."
     assert (next_pair(session), session.voters(VoterRequest())["voters"]) == (shown, [])
     VOTES.rmdir()
     assert session.vote(VoterRequest(voter="Anna", id=shown["id"], choice="first"))["done"] == 1
@@ -255,14 +257,14 @@ def test_voter_sees_what_a_judge_sees() -> None:
         Message(role=role, content=role)  # type: ignore[arg-type]
         for role in ("system", "user", "assistant", "user")
     )
-    asked = OF.prompts[0].model_copy(
+    prompt_ = OF.prompts[0].model_copy(
         update={
             "messages": turns,
             "reference": "as good as it gets",
             "criteria": (Criterion(name="Brief", description="No padding.", weight=2),),
         }
     )
-    shown = next_pair(open_session(OF.model_copy(update={"prompts": (asked,)})))
+    shown = next_pair(open_session(OF.model_copy(update={"prompts": (prompt_,)})))
     assert [turn["role"] for turn in shown["turns"]] == ["system", "user", "assistant", "user"]
     assert shown["reference"] == "as good as it gets"
     assert shown["criteria"] == [{"name": "Brief", "description": "No padding."}]

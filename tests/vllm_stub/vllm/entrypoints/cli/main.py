@@ -1,4 +1,4 @@
-"""The command `vllm serve MODEL` of the stand-in."""
+"""The command `vllm serve MODEL` of the stub."""
 
 import sys
 

@@ -1,12 +1,12 @@
-"""A stand-in for vLLM: it is started by the same command, and its model echoes the prompt.
+"""A stub of vLLM that the same command starts, with a model that echoes the prompt.
 
 Environment variables set its behavior:
 
-- `STANDIN_RECORDS`: folder for its start parameters (`PID.json`) and requests (`PID.jsonl`).
-- `STANDIN_LOAD`: seconds until it listens.
-- `STANDIN_START_ERROR`: error that it prints before it exits without listening.
-- `STANDIN_EXIT_AFTER`: number of requests that it answers before it exits.
-- `STANDIN_WAITING`: number of unanswered requests at which it exits.
+- `STUB_RECORDS`: folder for its start parameters (`PID.json`) and requests (`PID.jsonl`).
+- `STUB_START_SECONDS`: seconds until it listens.
+- `STUB_START_ERROR`: error that it prints before it exits without listening.
+- `STUB_EXIT_AFTER`: number of requests that it answers before it exits.
+- `STUB_MIN_WAITING`: number of unanswered requests at which it exits.
 
 `VALUE @FILE` for the error or for the number limits it to as many starts as the number in FILE.
 """
@@ -20,7 +20,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-RECORDS = Path(os.environ["STANDIN_RECORDS"])
+RECORDS = Path(os.environ["STUB_RECORDS"])
 # The engine process exits with its server.
 ENGINE = """
 import os, time
@@ -82,8 +82,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def exit_with_error(excess):
-    """Exit once `STANDIN_WAITING` requests are waiting for a reply."""
-    if excess < int(os.environ.get("STANDIN_WAITING", "1")):
+    """Exit once `STUB_MIN_WAITING` requests wait for a reply."""
+    if excess < int(os.environ.get("STUB_MIN_WAITING", "1")):
         time.sleep(600)
     print("(EngineCore pid=7) ERROR 11-25 02:32:57 [core.py:9] RuntimeError: it burns")
     sys.stdout.flush()
@@ -136,19 +136,21 @@ def main():
         "argv": sys.argv[1:],
         "env": dict(os.environ),
         "engine": engine.pid,
-        "began": time.time(),
-        "beside": [int(path.stem) for path in RECORDS.glob("*.json") if is_running(int(path.stem))],
+        "started_at": time.time(),
+        "running_stubs": [
+            int(path.stem) for path in RECORDS.glob("*.json") if is_running(int(path.stem))
+        ],
     }
     # Rename after writing: tests read the folder concurrently.
     written = RECORDS / f"{os.getpid()}.tmp"
     written.write_text(json.dumps(facts))
     written.replace(written.with_suffix(".json"))
     print("loading", flush=True)
-    time.sleep(float(os.environ.get("STANDIN_LOAD", "0")))
-    if message := limited_setting("STANDIN_START_ERROR"):
+    time.sleep(float(os.environ.get("STUB_START_SECONDS", "0")))
+    if message := limited_setting("STUB_START_ERROR"):
         print(message, flush=True)
         sys.exit(1)
-    Handler.exit_after = int(limited_setting("STANDIN_EXIT_AFTER") or "999999")
+    Handler.exit_after = int(limited_setting("STUB_EXIT_AFTER") or "999999")
     ThreadingHTTPServer((argument("--host"), int(argument("--port"))), Handler).serve_forever()
 
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from bakeoff.evaluation.judge_check import LabeledPair
-from bakeoff.records import Failure, Judgment, Verdict
+from bakeoff.records import Failure, Judgment
 from bakeoff.testing import shown_completions, verdict_json
-from tests.builders import make_prompt
+from tests.builders import make_failure, make_judgment, make_prompt
 
 Responder = Callable[[dict[str, Any]], Any]
 
@@ -24,18 +24,21 @@ def pair(number: int, better: str = "good", worse: str = "bad", **more: str) -> 
 
 
 def perfect_judge(pairs: Sequence[LabeledPair], wrong: Iterable[str] = ()) -> Responder:
-    """Return the brain of a judge that is always right, but always wrong on some sets."""
+    """Return the responder of a judge that is always right, but always wrong on some sets."""
 
     def respond(body: dict[str, Any]) -> str:
-        (one,) = (p for p in pairs if _is_of(p, body))
-        return _says((shown_completions(body)[0] == one.better.strip()) != (one.set in wrong))
+        (labeled_pair,) = (p for p in pairs if _is_of(p, body))
+        return _says(
+            (shown_completions(body)[0] == labeled_pair.better.strip())
+            != (labeled_pair.set in wrong)
+        )
 
     return respond
 
 
-def _is_of(one: LabeledPair, body: dict[str, Any]) -> bool:
-    texts = {one.better.strip(), one.worse.strip()}
-    question = one.prompt.messages[0].content.strip()
+def _is_of(labeled_pair: LabeledPair, body: dict[str, Any]) -> bool:
+    texts = {labeled_pair.better.strip(), labeled_pair.worse.strip()}
+    question = labeled_pair.prompt.messages[0].content.strip()
     return set(shown_completions(body)) == texts and question in body["messages"][0]["content"]
 
 
@@ -53,16 +56,17 @@ def _says(first: bool) -> str:
 
 
 def judgments_of(
-    one: LabeledPair, better_first: float, better_second: float, **more: Any
+    labeled_pair: LabeledPair, better_first: float, better_second: float, **more: Any
 ) -> list[Judgment]:
     """Return judgments in both orders; each number is the probability of the first."""
     return [
-        Judgment(
-            prompt_id=one.id,
+        make_judgment(
+            labeled_pair.id,
+            first,
+            second,
+            value,
             judge=more.get("judge", "j"),
-            first=first,
-            second=second,
-            verdict=Verdict(first=value, **more.get("said", {})),
+            **more.get("verdict", {}),
         )
         for first, second, value in (
             ("better", "worse", better_first),
@@ -71,13 +75,5 @@ def judgments_of(
     ]
 
 
-def failure_of(one: LabeledPair, first: str = "better") -> Failure:
-    return Failure(
-        stage="judgment",
-        prompt_id=one.id,
-        participant="j",
-        kind="verdict",
-        message="?",
-        first=first,
-        second="worse" if first == "better" else "better",
-    )
+def failure_of(labeled_pair: LabeledPair, first: str = "better") -> Failure:
+    return make_failure(labeled_pair.id, first, "worse" if first == "better" else "better")

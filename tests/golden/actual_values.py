@@ -175,19 +175,19 @@ def _fields(prefix: str, holder: Any, *names: str) -> Numbers:
 
 def statistics(path: Path) -> NumbersByPair:
     """Group -> name -> number that bakeoff computes from the vectors in a file."""
-    given = json.loads(path.read_text("utf-8"))
-    return {name: _present(dict(group(given))) for name, group in _GROUPS.items()}
+    vectors = json.loads(path.read_text("utf-8"))
+    return {name: _present(dict(group(vectors))) for name, group in _GROUPS.items()}
 
 
-def _intervals(given: dict[str, Any]) -> Numbers:
-    values = {name: np.array(given[name]) for name in ("singles", "few", "many", "rare")}
+def _intervals(vectors: dict[str, Any]) -> Numbers:
+    values = {name: np.array(vectors[name]) for name in ("singles", "few", "many", "rare")}
     for name, y in values.items():
         yield from _estimate(name, win_rate(y))
-    yield from _estimate("groups", win_rate(values["many"], np.array(given["groups"])))
+    yield from _estimate("groups", win_rate(values["many"], np.array(vectors["groups"])))
     for hits, n in ((0, 7), (11, 16), (20, 20)):
         yield from _interval(f"{hits}/{n}", proportion(hits, n))
     yield from _interval("11/16 at 99 %", proportion(11, 16, 0.99))
-    d = np.array(given["more_differences"])
+    d = np.array(vectors["more_differences"])
     yield from _estimate("differences", t_interval(d))
     for name, y in (("bca", values["rare"]), ("bca of differences", d)):
         (interval,) = bca(lambda weights, y=y: (weights @ y / len(y))[..., None], len(y))
@@ -198,21 +198,21 @@ def _interval(name: str, estimate: Any) -> Numbers:
     yield from _fields(f"{name}.", estimate, "estimate", "low", "high")
 
 
-def _tests(given: dict[str, Any]) -> Numbers:
+def _tests(vectors: dict[str, Any]) -> Numbers:
     for wins, losses in ((55, 45), (15, 5), (0, 6), (7, 7)):
         yield f"sign {wins}-{losses}", sign_test(wins, losses).p
-    for b, c in given["discordant"]:
+    for b, c in vectors["discordant"]:
         yield f"mcnemar {b}-{c}", mcnemar(b, c).p
-    yield "flips", sign_flip_test(np.array(given["differences"])).p
-    yield "more flips", sign_flip_test(np.array(given["more_differences"])).p
-    for at, p in enumerate(holm(given["p_values"])):
+    yield "flips", sign_flip_test(np.array(vectors["differences"])).p
+    yield "more flips", sign_flip_test(np.array(vectors["more_differences"])).p
+    for at, p in enumerate(holm(vectors["p_values"])):
         yield f"holm {at}", p
-    for at, p in enumerate(romano_wolf(np.array(given["families"]))):
+    for at, p in enumerate(romano_wolf(np.array(vectors["families"]))):
         yield f"romano-wolf {at}", p
 
 
-def _agreement_of(given: dict[str, Any]) -> Numbers:
-    table = np.array(given["ratings"], dtype=float)
+def _agreement_of(vectors: dict[str, Any]) -> Numbers:
+    table = np.array(vectors["ratings"], dtype=float)
     for level in ("nominal", "ordinal", "interval"):
         yield f"alpha {level}", krippendorff_alpha(table, level).estimate  # type: ignore[arg-type, union-attr]
     two = table[:, :2]
@@ -224,8 +224,8 @@ def _agreement_of(given: dict[str, Any]) -> Numbers:
         yield name, coefficient.estimate  # type: ignore[union-attr]
 
 
-def _ratings(given: dict[str, Any]) -> Numbers:
-    left, right, won, prompts = np.array(given["battles"]).T
+def _ratings(vectors: dict[str, Any]) -> Numbers:
+    left, right, won, prompts = np.array(vectors["battles"]).T
     outcomes = PairwiseOutcomes(left.astype(int), right.astype(int), won, prompts.astype(int))
     decided = won != 0.5
     without = PairwiseOutcomes(
@@ -243,38 +243,38 @@ def _ratings(given: dict[str, Any]) -> Numbers:
         yield f"{name} first", fitted.first_advantage
 
 
-def _sequential(given: dict[str, Any]) -> Numbers:
-    look = sign_e_process(np.array(given["stream"]))
+def _sequential(vectors: dict[str, Any]) -> Numbers:
+    look = sign_e_process(np.array(vectors["stream"]))
     yield "log e", look.log_e[-1]
     yield from _fields("", look, "p", "stopped", "low", "high")
 
 
-def _planning(given: dict[str, Any]) -> Numbers:
+def _planning(vectors: dict[str, Any]) -> Numbers:
     for sd, effect in ((1 / 3, 0.03), (0.5, 0.1), (0.42, 0.07)):
         yield f"prompts {sd:.3f} {effect}", prompts_needed(sd, effect)
         yield f"detectable {sd:.3f}", detectable_effect(sd / 10)
     for name in ("singles", "few", "many", "rare"):
-        power = power_analysis(np.array(given[name]), 0.05)
+        power = power_analysis(np.array(vectors[name]), 0.05)
         yield from _fields(f"{name} power.", power, "detectable", "needed", "more")
     for sd, away, margin in ((0.4, 0.0, 0.05), (0.3, 0.02, 0.05)):
         yield f"fits {sd} {away} {margin}", prompts_for_equivalence(sd, away, margin)
 
 
-def _labels(given: dict[str, Any]) -> Numbers:
-    labels, judged = np.array(given["labels"]), np.array(given["judged"])
+def _labels(vectors: dict[str, Any]) -> Numbers:
+    labels, judged = np.array(vectors["labels"]), np.array(vectors["judged"])
     n = len(labels)
     yield from _interval("ppi", ppi_plus_plus(labels, judged[:n], judged[n:]).value)
     yield from _interval("lee", lee_interval(0.4, 1000, (0.7, 200), (0.9, 200)).value)  # type: ignore[union-attr]
 
 
-def _length_of(given: dict[str, Any]) -> Numbers:
-    y, d = np.array(given["soft"]), np.array(given["lengths"], dtype=float)
+def _length_of(vectors: dict[str, Any]) -> Numbers:
+    y, d = np.array(vectors["soft"]), np.array(vectors["lengths"], dtype=float)
     effect = length_effect(y, d)
     yield "controlled", effect.controlled.estimate  # type: ignore[union-attr]
     yield "slope", effect.slope.estimate  # type: ignore[union-attr]
-    gamed = np.array(given["gamed"])
+    gamed = np.array(vectors["gamed"])
     inputs = AlpacaEvalInputs(
-        y, d, np.array(given["hardness"]), *gamed.T[:2], gamed[:, 2].astype(int)
+        y, d, np.array(vectors["hardness"]), *gamed.T[:2], gamed[:, 2].astype(int)
     )
     for c in (2.78, 21.54):
         fitted = length_controlled_win_rate(inputs, c)
@@ -283,8 +283,8 @@ def _length_of(given: dict[str, Any]) -> Numbers:
             yield f"alpaca_eval c={c} {name}", weight
 
 
-def _variance(given: dict[str, Any]) -> Numbers:
-    prompt, generation, order, repeat, y = np.array(given["nested"]).T
+def _variance(vectors: dict[str, Any]) -> Numbers:
+    prompt, generation, order, repeat, y = np.array(vectors["nested"]).T
     codes = (column.astype(int) for column in (prompt, generation, order, repeat))
     yield from _fields(
         "", variance_components(y, *codes), "prompt", "generation", "order", "repeat"

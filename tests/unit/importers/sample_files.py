@@ -20,7 +20,7 @@ def evidence(tmp_path: Path, *values: object, name: str = "a.json", **options: A
     return read(paths, **options).evidence
 
 
-def refusal(path: Path, **options: Any) -> str:
+def error_of(path: Path, **options: Any) -> str:
     """The one-line error for a file."""
     with pytest.raises(ConfigError) as error:
         read([path], **options)
@@ -30,10 +30,10 @@ def refusal(path: Path, **options: Any) -> str:
 
 def first_of(judgments: tuple[Judgment, ...]) -> list[tuple[str, float]]:
     """The model shown first and the probability that it is better, per judgment."""
-    return [(one.first, one.verdict.first) for one in judgments]
+    return [(judgment.first, judgment.verdict.first) for judgment in judgments]
 
 
-def counted(imported: Evidence) -> tuple[int, int]:
+def counts_of(imported: Evidence) -> tuple[int, int]:
     """The numbers of judgments and of failed judgments."""
     return len(imported.judgments), sum(f.stage == "judgment" for f in imported.failures)
 

@@ -212,7 +212,7 @@ def test_items_are_batched_in_descending_order_of_sort_key(items: list[int], siz
 def test_single_items_of_overlapping_calls_share_batches(items: list[int], size: int) -> None:
     async def go() -> list[Outcomes]:
         engine.permits = threading.Semaphore(0)
-        waiting = await behind_the_first(engine, [[item] for item in items])
+        waiting = await start_behind_first(engine, [[item] for item in items])
         engine.permits.release(len(items))
         try:
             return await asyncio.gather(*waiting)
@@ -247,7 +247,7 @@ def test_an_engine_works_on_one_thread_that_close_ends() -> None:
     run(go)
 
 
-class Lingering(Engine):
+class SlowToStop(Engine):
     """Keeps running after it has put all outcomes."""
 
     def process_queue(self, queue: WorkQueue[int, int]) -> None:
@@ -256,23 +256,25 @@ class Lingering(Engine):
 
 
 def test_a_call_in_a_new_event_loop_restarts_the_engine() -> None:
-    engine = Lingering(3)
+    engine = SlowToStop(3)
     for _ in range(3):
         check([1, 2, 3], run(lambda: outcomes_of(engine, [1, 2, 3])))
     run(engine.close)
 
 
-async def begun(engine: Engine, batches: int) -> None:
+async def wait_for_batches(engine: Engine, batches: int) -> None:
     while engine.begun < batches:
         await asyncio.sleep(0.001)
 
 
-async def behind_the_first(
+async def start_behind_first(
     engine: Engine, calls: Sequence[Sequence[int]]
 ) -> list[asyncio.Task[Outcomes]]:
     """Start calls; return when the first is in the engine and all others wait."""
     first = asyncio.create_task(outcomes_of(engine, calls[0]))
-    await begun(engine, 1)  # it would take up others with the first, did they wait already
+    await wait_for_batches(
+        engine, 1
+    )  # it would take up others with the first, did they wait already
     others = [asyncio.create_task(outcomes_of(engine, items)) for items in calls[1:]]
     await asyncio.sleep(0)
     return [first, *others]
@@ -281,7 +283,7 @@ async def behind_the_first(
 def test_an_exception_in_a_batch_is_raised_by_its_calls_and_no_other_call_hangs() -> None:
     async def go() -> list[Outcomes | BaseException]:
         engine.permits = threading.Semaphore(0)
-        some = await behind_the_first(engine, ([1], [2, 13], [3], [5]))
+        some = await start_behind_first(engine, ([1], [2, 13], [3], [5]))
         engine.permits.release(10)
         try:
             return await asyncio.gather(*some, return_exceptions=True)
@@ -298,10 +300,10 @@ def test_an_exception_in_a_batch_is_raised_by_its_calls_and_no_other_call_hangs(
 def test_cancelled_calls_leave_other_calls_and_the_queue_intact() -> None:
     async def go() -> None:
         engine.permits = threading.Semaphore(0)
-        calls = await behind_the_first(engine, [[n] * 3 for n in (1, 2, 3, 4)])
+        calls = await start_behind_first(engine, [[n] * 3 for n in (1, 2, 3, 4)])
         calls[2].cancel()  # it waits
         engine.permits.release()
-        await begun(engine, 2)
+        await wait_for_batches(engine, 2)
         calls[1].cancel()  # it has the turn, and the first item of another call in its batch
         engine.permits.release(10)
         check([4] * 3, await calls[3])
@@ -316,7 +318,7 @@ def test_cancelled_calls_leave_other_calls_and_the_queue_intact() -> None:
 class Streaming(Engine):
     """Processes items one by one, each when the test gives a permit.
 
-    An item that nobody waits for any more it leaves alone.
+    Items of cancelled calls are skipped.
     """
 
     def process_queue(self, queue: WorkQueue[int, int]) -> None:
@@ -353,9 +355,9 @@ def test_items_of_a_cancelled_call_are_not_wanted() -> None:
     async def go() -> None:
         engine.permits = threading.Semaphore(0)
         call = asyncio.create_task(outcomes_of(engine, [1, 2, 3]))
-        await begun(engine, 1)
+        await wait_for_batches(engine, 1)
         call.cancel()
-        await engine.close()  # it ends by itself, with no permit for anything
+        await engine.close()  # ends without a permit for any item
 
     engine = Streaming(5)
     run(go)
@@ -369,7 +371,7 @@ def test_a_cancelled_call_emits_nothing() -> None:
         call = asyncio.create_task(
             engine([1, 2], lambda index, outcome: emitted.append((index, outcome)))
         )
-        await begun(engine, 1)
+        await wait_for_batches(engine, 1)
         call.cancel()
         await asyncio.sleep(0)
         engine.permits.release()
@@ -400,7 +402,7 @@ def test_an_exception_of_emit_drops_the_other_items_of_the_call() -> None:
 
 @pytest.mark.parametrize("error", [None, ConfigError("no file")])
 def test_an_engine_without_outcomes_fails_all_waiting_calls(error: ConfigError | None) -> None:
-    class Useless(Engine):
+    class Silent(Engine):
         def process_queue(self, queue: WorkQueue[int, int]) -> None:
             if error:
                 raise error
@@ -408,13 +410,13 @@ def test_an_engine_without_outcomes_fails_all_waiting_calls(error: ConfigError |
 
     async def go() -> list[Outcomes | BaseException]:
         calls = (outcomes_of(engine, items) for items in ([1, 2], [3]))
-        found = await asyncio.gather(*calls, return_exceptions=True)
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
         await engine.close()
-        return found
+        return outcomes
 
-    engine = Useless(2)
-    found = run(go)
-    assert [type(one) for one in found] == [type(error) if error else RuntimeError] * 2
+    engine = Silent(2)
+    outcomes = run(go)
+    assert [type(outcome) for outcome in outcomes] == [type(error) if error else RuntimeError] * 2
 
 
 @pytest.mark.parametrize("answers", [0, 1, 3])

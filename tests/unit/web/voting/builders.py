@@ -1,4 +1,4 @@
-"""Small evidence to vote on, and a client that behaves like the voting page."""
+"""Builders of small evidence to vote on, and of votes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,17 +21,17 @@ def evidence(
     count: int = 4,
     models: Sequence[str] = MODELS,
     *,
-    said: dict[tuple[int, str], str] | None = None,
+    replacements: dict[tuple[int, str], str] | None = None,
 ) -> Evidence:
     """Return evidence in which all texts differ and none reveals its model.
 
-    `said` replaces texts by prompt number and model.
+    `replacements` replaces texts by prompt number and model.
     """
     completions = [
         make_completion(
             f"prompt-{number}",
             model,
-            (said or {}).get((number, model), f"text {number}{'xyzuvw'[place]}"),
+            (replacements or {}).get((number, model), f"text {number}{'xyzuvw'[place]}"),
             thinking=f"thought-epsilon by {model}",
             raw=f"raw-zeta by {model}",
         )
@@ -57,12 +57,16 @@ def evidence(
     )
 
 
-def judged(number: int, first: float, one: str, other: str, judge: str = "judge-gamma") -> Judgment:
-    return make_judgment(f"prompt-{number}", one, other, first, judge=judge, reason="reason-lambda")
+def judged(
+    number: int, value: float, first: str, second: str, judge: str = "judge-gamma"
+) -> Judgment:
+    return make_judgment(
+        f"prompt-{number}", first, second, value, judge=judge, reason="reason-lambda"
+    )
 
 
 def vote(
-    of: Evidence,
+    evidence: Evidence,
     number: int = 0,
     choice: str = "first",
     *,
@@ -71,8 +75,8 @@ def vote(
     **more: Any,
 ) -> Vote:
     """Return a vote on the texts of the first two models."""
-    a, b = sorted(of.models[:2])
-    item = item_lookup(of)(PairKey(f"prompt-{number}", a, b, 0), first)
+    a, b = sorted(evidence.models[:2])
+    item = item_lookup(evidence)(PairKey(f"prompt-{number}", a, b, 0), first)
     assert item
     values = {
         "voter": voter,

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.e2e.fuzz.mutating import mutate, mutate_json
+from tests.e2e.fuzz.mutations import mutate, mutate_json
 from tests.e2e.fuzz.targets import Target, run_target
 
 MAX_SECONDS = 3.0  # CPU seconds that one input may take

@@ -1,4 +1,4 @@
-"""Builders of results and progress files with random judgments, and a running viewer."""
+"""Builders of results and progress files with random judgments."""
 
 import random
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Evidence, Results, Scores
 from bakeoff.report.export import VOTES, write_file
 from bakeoff.runtime.progress import PROGRESS_FILE, ProgressReport, ProgressUpdate
+from bakeoff.web.viewer.runs import find_runs
 from tests.builders import make_completion, make_failure, make_judgment, make_prompt
 
 TEMPLATE = "Which of the two serves the person better?\nSay A, B or tie.\n{{ first }}\n{{ second }}"
@@ -36,7 +37,7 @@ def results(
     seed: int = 1,
     snapshot: str | None = "judge-1-0613",
     identities: dict[str, Any] | None = None,
-    said: str = "",
+    suffix: str = "",
     failed: int = 0,
     config: dict[str, Any] | None = None,
     started: str = "2026-03-01T09:00:00+00:00",
@@ -46,25 +47,25 @@ def results(
     `identities` are the `models` and `judges` of the environment, where they are not the usual.
     """
     draw = random.Random(seed)
-    asked = [
-        make_prompt(f"What is {number} plus {number}?{said}", id=f"p{number}", tags=("sums",))
+    prompt_records = [
+        make_prompt(f"What is {number} plus {number}?{suffix}", id=f"p{number}", tags=("sums",))
         for number in prompts
     ]
     completions = [
         make_completion(
             prompt.id,
             name,
-            f"{prompt.messages[0].content[8:12]} makes {len(name)}.{said}",
+            f"{prompt.messages[0].content[8:12]} makes {len(name)}.{suffix}",
             tokens=draw.randint(20, 60),
             finish="stop",
             cost=0.0004,
         )
-        for prompt in asked
+        for prompt in prompt_records
         for name in models
     ]
     judgments, failures = [], []
     pairs = [(a, b) for i, a in enumerate(models) for b in models[i + 1 :]]
-    for place, prompt in enumerate(asked):
+    for place, prompt in enumerate(prompt_records):
         for a, b in pairs:
             wins = draw.random() < better
             agreed = draw.random() < 0.8
@@ -72,34 +73,34 @@ def results(
                 if place < failed:
                     failures.append(
                         make_failure(
-                            prompt.id, first, second, judge="judge", message=f"no verdict{said}"
+                            prompt.id, first, second, judge="judge", message=f"no verdict{suffix}"
                         )
                     )
                     continue
-                it = (first == a) == wins if agreed else True  # the place decides
-                scores = Scores(8, 5) if it else Scores(4, 7)
+                first_wins = (first == a) == wins if agreed else True  # a judge with position bias
+                scores = Scores(8, 5) if first_wins else Scores(4, 7)
                 judgments.append(
                     make_judgment(
                         prompt.id,
                         first,
                         second,
-                        float(it),
+                        float(first_wins),
                         judge="judge",
                         scores=scores,
-                        reason=f"It is right.{said}",
+                        reason=f"It is right.{suffix}",
                         snapshot=snapshot,
                         cost=0.001,
                     )
                 )
     evidence = Evidence(
         models=tuple(models),
-        prompts=tuple(asked),
+        prompts=tuple(prompt_records),
         completions=tuple(completions),
         judgments=tuple(judgments),
         failures=tuple(failures),
         origins={name: f"hf:{name}" for name in models} | {"judge": "openai:judge-1"},
     )
-    made = {
+    participants = {
         "models": {name: model(name) for name in models},
         "judges": {"judge": judge()},
     } | (identities or {})
@@ -107,14 +108,14 @@ def results(
         evidence,
         summarize(evidence),
         {"model": list(models), "judge": ["judge"], "seed": 42, "orders": "both"} | (config or {}),
-        {"python": "3.11.2", "started": started, "seconds": 63.5} | made,
+        {"python": "3.11.2", "started": started, "seconds": 63.5} | participants,
     )
 
 
-def write_results(folder: Path, of: Results) -> Path:
+def write_results(folder: Path, document: Results) -> Path:
     """Write results as a run does; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_file(folder / "results.json", of.to_json())
+    write_file(folder / "results.json", document.to_json())
     return folder
 
 
@@ -138,9 +139,15 @@ def write_progress(folder: Path, done: int = 30, *, seconds_ago: float = 0, kept
     return folder
 
 
+def key_of(root: Path, name: str) -> str:
+    """Return the viewer's key of the run in a folder of this name."""
+    return next(run.key for run in find_runs(root).runs.values() if run.name == name)
+
+
 __all__ = [
     "VOTES",
     "judge",
+    "key_of",
     "model",
     "results",
     "write_progress",

@@ -13,7 +13,7 @@ from bakeoff.runtime import LimitConfig, Quota
 from bakeoff.runtime.rate_limits.server_limits import ServerLimits
 
 
-class Limited(Protocol):
+class SimulatedServer(Protocol):
     """A simulated server."""
 
     def take(self, now: float) -> float:
@@ -21,7 +21,7 @@ class Limited(Protocol):
         ...
 
 
-class Sliding:
+class SlidingWindowServer:
     """Sliding window: `limit` requests in any `window` seconds."""
 
     def __init__(self, limit: int, window: float) -> None:
@@ -37,7 +37,7 @@ class Sliding:
         return 0.0
 
 
-class Fixed:
+class FixedWindowServer:
     """Fixed window of the server's clock, which reads `phase` at the start."""
 
     def __init__(self, limit: int, window: float, phase: float = 0.0) -> None:
@@ -54,15 +54,15 @@ class Fixed:
         return 0.0
 
 
-class Bucket:
-    """Token bucket: holds `holds` requests, refilled at `rate` a second."""
+class TokenBucketServer:
+    """Token bucket: holds `capacity` requests, refilled at `rate` a second."""
 
-    def __init__(self, rate: float, holds: float) -> None:
-        self.rate, self.holds = rate, holds
-        self.left, self.at = holds, 0.0
+    def __init__(self, rate: float, capacity: float) -> None:
+        self.rate, self.capacity = rate, capacity
+        self.left, self.at = capacity, 0.0
 
     def take(self, now: float) -> float:
-        self.left = min(self.holds, self.left + (now - self.at) * self.rate)
+        self.left = min(self.capacity, self.left + (now - self.at) * self.rate)
         self.at = now
         if self.left < 1:
             return (1 - self.left) / self.rate
@@ -70,14 +70,14 @@ class Bucket:
         return 0.0
 
 
-class Telling(Bucket):
+class QuotaReportingServer(TokenBucketServer):
     """A token bucket that reports its quota with each reply."""
 
     def quota(self) -> Quota:
-        return Quota(self.holds, math.floor(self.left), (self.holds - self.left) / self.rate)
+        return Quota(self.capacity, math.floor(self.left), (self.capacity - self.left) / self.rate)
 
 
-class Free:
+class UnlimitedServer:
     """Accepts every request."""
 
     def take(self, now: float) -> float:
@@ -85,12 +85,12 @@ class Free:
         return 0.0
 
 
-class OneByOne:
-    """Processes `room` requests at once; others wait in its queue."""
+class QueueingServer:
+    """Processes `slots` requests at once; others wait in its queue."""
 
-    def __init__(self, room: int, seconds: float) -> None:
-        self.room, self.seconds = room, seconds
-        self.free = [0.0] * room
+    def __init__(self, slots: int, seconds: float) -> None:
+        self.slots, self.seconds = slots, seconds
+        self.free_at = [0.0] * slots
 
     def take(self, now: float) -> float:
         del now
@@ -98,8 +98,8 @@ class OneByOne:
 
     def latency(self, now: float) -> float:
         """Return the seconds until the reply to a request that arrives now."""
-        end = max(now, heapq.heappop(self.free)) + self.seconds
-        heapq.heappush(self.free, end)
+        end = max(now, heapq.heappop(self.free_at)) + self.seconds
+        heapq.heappush(self.free_at, end)
         return end - now
 
 
@@ -130,7 +130,7 @@ Latency = Callable[[random.Random], float]
 
 
 def simulate(
-    server: Limited,
+    server: SimulatedServer,
     requests: int,
     *,
     config: LimitConfig | None = None,
@@ -141,12 +141,12 @@ def simulate(
     """Send `requests`; `after` maps the real delay of a refusal to its retry-after."""
     chance = random.Random(7)
     limiter = ServerLimits(config or LimitConfig(256))
-    told, now, order = Simulation(limiter), 0.0, itertools.count()
+    simulation, now, order = Simulation(limiter), 0.0, itertools.count()
     events: list[tuple[float, int, str, float]] = []
-    waiting, due = requests, math.inf  # when it will be looked again whether one may start
+    waiting, due = requests, math.inf  # requests, and the time of the next attempt to start one
 
-    def then(seconds: float, what: str, of: float) -> None:
-        heapq.heappush(events, (now + seconds, next(order), what, of))
+    def schedule(seconds: float, event: str, started_at: float) -> None:
+        heapq.heappush(events, (now + seconds, next(order), event, started_at))
 
     def start() -> None:
         nonlocal waiting, due
@@ -154,31 +154,33 @@ def simulate(
             if (wait := limiter.delay(now)) > 0:
                 if now + wait < due:
                     due = now + max(wait, 1e-6)
-                    then(max(wait, 1e-6), "start", 0.0)
+                    schedule(max(wait, 1e-6), "start", 0.0)
                 return
             limiter.on_start(now)
             waiting -= 1
-            told.most = max(told.most, limiter.in_flight)
-            then(0.001 + chance.expovariate(1 / 0.004), "arrives", now)
+            simulation.most = max(simulation.most, limiter.in_flight)
+            schedule(0.001 + chance.expovariate(1 / 0.004), "arrival", now)
 
     start()
-    while len(told.served) < requests:
-        now, _, what, began = heapq.heappop(events)
-        if what == "start":
+    while len(simulation.served) < requests:
+        now, _, event, started_at = heapq.heappop(events)
+        if event == "start":
             due = math.inf
-        elif what == "arrives":
+        elif event == "arrival":
             wait = server.take(now)
             if wait:
-                told.refused.append(now)
-                limiter.on_refusal(began, now, after(wait))
+                simulation.refused.append(now)
+                limiter.on_refusal(started_at, now, after(wait))
                 waiting += 1
             else:
-                queued = isinstance(server, OneByOne)
-                then(server.latency(now) if queued else latency(chance), "served", began)
+                seconds = (
+                    server.latency(now) if isinstance(server, QueueingServer) else latency(chance)
+                )
+                schedule(seconds, "reply", started_at)
         else:
-            told.served.append(now)
-            limiter.on_reply(began, now, tokens)
-            if isinstance(server, Telling):
+            simulation.served.append(now)
+            limiter.on_reply(started_at, now, tokens)
+            if isinstance(server, QuotaReportingServer):
                 limiter.update_quotas(now, server.quota(), None)
         start()
-    return told
+    return simulation

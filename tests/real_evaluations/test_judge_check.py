@@ -8,10 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from bakeoff.evaluation.judge_check import load_labeled_pairs
-from tests.real_evaluations.data import DATA, expected, records
+from tests.real_evaluations import DATA
+from tests.real_evaluations.data import expected, records
 from tests.real_evaluations.data import rows as data_rows
 from tests.unit.analysis.test_injection import flagged
-from tests.unit.evaluation.judge_check.cases import judgments_of
+from tests.unit.evaluation.judge_check.builders import judgments_of
 from tests.unit.evaluation.judge_check.test_grading import check_of
 
 

@@ -1,4 +1,4 @@
-"""Strategies for values of every kind, and a check that a result is sound."""
+"""Strategies for values of every kind, and checks and comparisons of results."""
 
 import math
 from dataclasses import fields, is_dataclass
@@ -29,18 +29,18 @@ def sound(result: object) -> bool:
     return True
 
 
-def close(one: Estimate, estimate: float, low: float, high: float, within: float = 1e-9) -> bool:
-    ours, theirs = (one.estimate, one.low, one.high), (estimate, low, high)
+def close(result: Estimate, estimate: float, low: float, high: float, within: float = 1e-9) -> bool:
+    ours, theirs = (result.estimate, result.low, result.high), (estimate, low, high)
     return np.allclose(ours, theirs, rtol=0, atol=within)
 
 
-def mirrored(one: Estimate, other: Estimate, within: float = 1e-9) -> bool:
-    return close(one, 1 - other.estimate, 1 - other.high, 1 - other.low, within)
+def mirrored(first: Estimate, second: Estimate, within: float = 1e-9) -> bool:
+    return close(first, 1 - second.estimate, 1 - second.high, 1 - second.low, within)
 
 
-def negated(one: Estimate, other: Estimate, within: float = 1e-9) -> bool:
-    return close(one, -other.estimate, -other.high, -other.low, within)
+def negated(first: Estimate, second: Estimate, within: float = 1e-9) -> bool:
+    return close(first, -second.estimate, -second.high, -second.low, within)
 
 
-def same(one: Estimate, other: Estimate, within: float = 1e-9) -> bool:
-    return close(one, other.estimate, other.low, other.high, within)
+def same(first: Estimate, second: Estimate, within: float = 1e-9) -> bool:
+    return close(first, second.estimate, second.low, second.high, within)

@@ -53,27 +53,29 @@ def prompt(number: int, text: str | None = None, tags: Sequence[str] = ()) -> Pr
     return make_prompt(text or f"question {number}", id=f"p{number}", tags=tuple(tags))
 
 
-def texts(model: str, said: Iterable[str | Completion], sample: int = 0) -> list[ModelCompletion]:
+def texts(
+    model: str, contents: Iterable[str | Completion], sample: int = 0
+) -> list[ModelCompletion]:
     """The completions of a model for p0, p1, ..."""
     return [
         ModelCompletion(
             prompt_id=f"p{number}",
             model=model,
-            completion=one if isinstance(one, Completion) else Completion(text=one),
+            completion=content if isinstance(content, Completion) else Completion(text=content),
             sample=sample,
         )
-        for number, one in enumerate(said)
+        for number, content in enumerate(contents)
     ]
 
 
 def evidence(
     judgments: Iterable[Judgment], models: Sequence[str] = ("a", "b"), **more: Any
 ) -> Evidence:
-    """Evidence of these judgments; the prompts are there unless given."""
+    """Evidence of these judgments, with their prompts unless other fields are given."""
     rows = tuple(judgments)
     numbers = sorted({int(row.prompt_id[1:]) for row in rows})
-    given = {"prompts": tuple(map(prompt, numbers)), "completions": (), "failures": ()} | more
-    return Evidence(models=tuple(models), judgments=rows, **given)
+    fields = {"prompts": tuple(map(prompt, numbers)), "completions": (), "failures": ()} | more
+    return Evidence(models=tuple(models), judgments=rows, **fields)
 
 
 def pair(
@@ -83,9 +85,9 @@ def pair(
     return summarize(evidence(judgments, **more), AnalysisConfig(margin, panel)).pairs[0]
 
 
-def reasons(found: PairSummary) -> list[str]:
+def reasons(summary: PairSummary) -> list[str]:
     """The kinds of the findings against a verdict."""
-    return [reason.kind for reason in found.reasons]
+    return [reason.kind for reason in summary.reasons]
 
 
 value = st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0, 1)
@@ -108,7 +110,7 @@ rows = st.lists(
     min_size=1,
     max_size=80,
 )
-said = st.dictionaries(
+words_by_model = st.dictionaries(
     st.sampled_from("ab"),
     st.lists(st.text(max_size=8) | st.just("<think>x"), min_size=25, max_size=25),
 )

@@ -1,5 +1,6 @@
 """Helpers for tests of transformers models: open a generator, complete prompts, record steps."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,16 +29,21 @@ def completions(target: Path | str, prompts: list[Prompt], **sampling: Any) -> l
     return done  # type: ignore[return-value]
 
 
+def edit_json(file: Path, **values: Any) -> None:
+    """Change top-level values of a JSON file."""
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
 @contextmanager
 def steps(kind: str = "Llama", act: Any = None) -> Iterator[list[tuple[int, int]]]:
     """Record the shape (rows, tokens) of each forward pass; `act` is called with it."""
-    seen: list[tuple[int, int]] = []
+    shapes: list[tuple[int, int]] = []
     model = getattr(transformers, f"{kind}ForCausalLM")
     forward = model.forward
 
     def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
         rows, width = kwargs["input_ids"].shape
-        seen.append((rows, width))
+        shapes.append((rows, width))
         if act:
             act(rows, width)
         return forward(self, *args, **kwargs)
@@ -45,6 +51,6 @@ def steps(kind: str = "Llama", act: Any = None) -> Iterator[list[tuple[int, int]
     watched.__signature__ = __import__("inspect").signature(forward)  # type: ignore[attr-defined]
     model.forward = watched
     try:
-        yield seen
+        yield shapes
     finally:
         model.forward = forward
