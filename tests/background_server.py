@@ -39,7 +39,7 @@ def background_server(work: Serve) -> Iterator[str]:
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        address = addresses.get(timeout=60)
+        address = addresses.get(timeout=300)
         if isinstance(address, BaseException):
             raise address
         yield address

@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
-expect.set_options(timeout=60_000)  # milliseconds, for a busy machine
+expect.set_options(timeout=300_000)  # milliseconds, for a busy machine
 
 BINARY = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
@@ -83,7 +83,7 @@ def open_page(
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
     )
-    context.set_default_timeout(60_000)  # milliseconds, for a busy machine
+    context.set_default_timeout(300_000)  # milliseconds, for a busy machine
     try:
         watched = MonitoredPage(context.new_page())
         watched.page.goto(url)

@@ -72,7 +72,7 @@ def replicas() -> list[int]:
     return ids
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 300) -> Any:
     """Poll `condition` until its result is true, and return the result; fails after `seconds`."""
     end = time.monotonic() + seconds
     while not (value := condition()):

@@ -43,7 +43,7 @@ class Browser:
         self.received = b""  # all bytes received
         scheme, place = urlsplit(url)[:2]
         self._client = httpx.Client(
-            base_url=url, headers={"Origin": f"{scheme}://{place}"}, trust_env=False, timeout=60
+            base_url=url, headers={"Origin": f"{scheme}://{place}"}, trust_env=False, timeout=300
         )
 
     def __enter__(self) -> "Browser":

@@ -72,7 +72,7 @@ def start_bakeoff(arguments: list[str], folder: Path, code: str = MAIN) -> "subp
 def run_bakeoff(arguments: list[str], folder: Path, code: str = MAIN) -> tuple[int, str]:
     """The exit code and the error line (empty: no error)."""
     process = start_bakeoff(arguments, folder, code)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=300)
     complaints = re.findall(r"^bakeoff: .*$", errors, re.MULTILINE)
     assert "Traceback" not in errors, errors
     assert len(complaints) == (process.returncode not in (0, 3)), errors
@@ -278,7 +278,7 @@ def test_run_waits_for_a_locked_store(tmp_path: Path) -> None:
         assert not server.requests
         other.execute("ROLLBACK")
         other.close()
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
     assert process.returncode == 0
     assert check(path).total == RECORDS
 
@@ -299,7 +299,7 @@ def test_lock_during_a_run_keeps_stored_records(tmp_path: Path) -> None:
         arguments = run_arguments(server, path, tmp_path / "out")
         process = start_bakeoff(arguments, tmp_path, SHORT_LOCK_TIMEOUT)
         assert holding.wait(60)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
         assert process.returncode == 2
         assert "Traceback" not in errors
         assert errors.splitlines()[-1].startswith(f"bakeoff: the store '{path}' cannot be used (")

@@ -73,7 +73,7 @@ class Environment(NamedTuple):
         """The stdout of the command, which must succeed."""
         cwd = cwd or self.folder
         done = subprocess.run(
-            command, cwd=cwd, env=self.env, capture_output=True, text=True, timeout=150
+            command, cwd=cwd, env=self.env, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr

@@ -177,7 +177,7 @@ def env(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 def run(command: list[object], cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     words = [str(word) for word in command]
-    return subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, timeout=60)
+    return subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.long

@@ -62,7 +62,7 @@ def start(arguments: list[str], folder: Path) -> "subprocess.Popen[str]":
 
 
 def assert_succeeds(process: "subprocess.Popen[str]") -> None:
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert "Traceback" not in errors
 

@@ -17,7 +17,7 @@ def test_importing_bakeoff_loads_no_heavy_package() -> None:
         [sys.executable, "-c", SCRIPT.format(heavy=HEAVY)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     assert done.stdout == "\n"
@@ -42,6 +42,6 @@ def test_reading_results_imports_no_data_frame_library() -> None:
         "print([n for n in ('pandas', 'polars') if n in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True
     )
     assert done.stdout.strip() == "[]"

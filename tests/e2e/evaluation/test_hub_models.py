@@ -149,7 +149,7 @@ print(json.dumps([
 def test_part_of_a_large_file_is_read(hub: Address, model: Path) -> None:
     content = (model / "model.safetensors").read_bytes()
     url = f"{hub}/me/tiny/resolve/main/model.safetensors"
-    with httpx.Client(timeout=60) as client:
+    with httpx.Client(timeout=300) as client:
         head = client.head(url)
         rest = client.get(url, headers={"Range": "bytes=1000-"}, follow_redirects=True)
         part = client.get(url, headers={"Range": "bytes=10-19"}, follow_redirects=True)
@@ -164,7 +164,7 @@ def test_part_of_a_large_file_is_read(hub: Address, model: Path) -> None:
 
 def test_a_changed_file_is_a_new_commit(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one")
-    with loopback_hub({"me/text": tmp_path}) as hub, httpx.Client(timeout=60) as client:
+    with loopback_hub({"me/text": tmp_path}) as hub, httpx.Client(timeout=300) as client:
         first = client.get(f"{hub}/api/models/me/text").json()
         (tmp_path / "a.txt").write_text("two")
         second = client.get(f"{hub}/api/models/me/text/revision/main").json()

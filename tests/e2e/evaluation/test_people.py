@@ -36,7 +36,7 @@ def voting(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str
             yield process, browser
     finally:
         process.kill()
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
 
 
 def saved(folder: Path) -> Results:
@@ -57,7 +57,7 @@ def test_votes_correct_the_judge_and_ctrl_c_ends_the_vote(judged: Path) -> None:
     with voting(judged.parent, "vote", "results", "--json") as (process, browser):
         browser.prefer("This is good", "anna", 4)
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=300)
     assert process.returncode == 0
     results = saved(judged)
     assert json.loads(out) == json.loads((judged / "results.json").read_text())
@@ -76,7 +76,7 @@ def test_later_run_keeps_votes(judged: Path) -> None:
     with voting(judged.parent, "vote", "results/results.json", "--quiet") as (process, browser):
         browser.prefer("This is bad", "anna", 2)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
     config = saved(judged).config
     models = [token for model in config["model"] for token in ("--model", model)]  # type: ignore[union-attr]
     judge = ["--judge", config["judge"][0]]  # type: ignore[index]
@@ -99,7 +99,7 @@ def test_people_can_be_the_only_judges(tmp_path: Path) -> None:
             browser.prefer("This is good", "anna", 3)
             browser.prefer("This is bad", "ben", 3)
             browser.post("finish")
-            _, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
         requested = len(server.requests)
         second = bakeoff(
@@ -120,7 +120,7 @@ def test_people_beside_a_judge_are_not_in_the_panel(tmp_path: Path) -> None:
         with voting(tmp_path, *arguments) as (process, browser):
             browser.prefer("This is bad", "anna", 2)
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=60)
+            process.communicate(timeout=300)
     assert process.returncode == 0
     (pair,) = saved(tmp_path / "results").summary.pairs
     assert [card.judge for card in pair.judges] == ["judge"]

@@ -78,7 +78,7 @@ def start(server: OpenAIServer, folder: Path) -> Iterator["subprocess.Popen[str]
 def run_to_the_end(server: OpenAIServer, folder: Path) -> None:
     """Run to the end."""
     with start(server, folder) as process:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
 
 
@@ -223,7 +223,7 @@ def test_interrupt_before_the_first_request_ends_at_once(tmp_path: Path) -> None
             with start(server, tmp_path) as process:
                 time.sleep(delay)
                 process.send_signal(signal.SIGINT)
-                process.communicate(timeout=120)
+                process.communicate(timeout=300)
                 assert process.returncode in (130, *EARLY, 0)
         run_to_the_end(server, tmp_path)
     assert (tmp_path / "results/results.json").exists()
@@ -243,7 +243,7 @@ def test_interrupt_does_not_wait_for_the_hub(tmp_path: Path) -> None:
             sender.start()
             try:
                 process.send_signal(signal.SIGINT)
-                process.communicate(timeout=100)
+                process.communicate(timeout=300)
             finally:
                 process.kill()
                 stopped.set()
@@ -283,7 +283,7 @@ class Revoked:
 def test_revoked_key_stops_the_run_and_keeps_outcomes(tmp_path: Path) -> None:
     respond = Revoked(NEEDED // 2)
     with OpenAIServer(respond) as server, start(server, tmp_path) as process:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
         assert process.returncode == 3
         lines = [line for line in errors.splitlines() if "revoked" in line]
         assert len(lines) == 1

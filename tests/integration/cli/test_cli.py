@@ -40,7 +40,7 @@ def bakeoff(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]
     environment = {**os.environ, "COLUMNS": "80", **options.pop("env", {})}
     options = {"encoding": "utf-8"} | options
     return subprocess.run(
-        command, capture_output=True, env=environment, timeout=120, check=False, **options
+        command, capture_output=True, env=environment, timeout=300, check=False, **options
     )
 
 
@@ -261,7 +261,7 @@ def test_ctrl_c_keeps_finished_work_and_prints_how_to_resume(tmp_path: Path) -> 
             assert line, errors
             errors += line
         interrupted.set()
-        errors += process.communicate(timeout=100)[1]
+        errors += process.communicate(timeout=300)[1]
         sent = len(server.requests)
         server.respond = prefer_good
         again = bakeoff(*arguments, cwd=tmp_path)
@@ -276,7 +276,7 @@ def test_ctrl_c_keeps_finished_work_and_prints_how_to_resume(tmp_path: Path) -> 
 def test_the_module_and_the_installed_command_are_the_same() -> None:
     installed = Path(sys.executable).with_name("bakeoff")
     done = subprocess.run(
-        [installed, "run", "--help"], capture_output=True, text=True, timeout=60, check=True
+        [installed, "run", "--help"], capture_output=True, text=True, timeout=300, check=True
     )
     assert done.stdout == bakeoff("run", "--help").stdout
 
@@ -570,9 +570,9 @@ def test_serve_prints_its_address_and_ends_on_ctrl_c(tmp_path: Path) -> None:
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert process.stderr
     address = process.stderr.readline().split()[-1]
-    page = httpx.get(address, follow_redirects=True, trust_env=False, timeout=60)
+    page = httpx.get(address, follow_redirects=True, trust_env=False, timeout=300)
     assert page.text.startswith("<!doctype html>")
     process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=60)
+    _, rest = process.communicate(timeout=300)
     assert process.returncode == 0
     assert "Traceback" not in rest

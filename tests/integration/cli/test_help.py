@@ -20,7 +20,7 @@ def help_text() -> str:
         env={**os.environ, "COLUMNS": "80", "TERM": "dumb"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     return "\n".join(line.rstrip() for line in done.stdout.splitlines()).strip()

@@ -70,6 +70,6 @@ def test_importing_the_module_does_not_import_any_llm() -> None:
         "print(sorted({'any_llm', 'openai', 'anthropic', 'torch', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True
     )
     assert done.stdout.strip() == "[]"

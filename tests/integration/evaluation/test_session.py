@@ -209,7 +209,7 @@ def test_second_run_imports_no_large_module(
         [sys.executable, "-c", AGAIN, tmp_path / "config.json"],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=True,
     )
     assert done.stdout == "\n"

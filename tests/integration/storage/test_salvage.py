@@ -307,7 +307,9 @@ def test_an_empty_journal_entry_is_a_record(tmp_path: Path) -> None:
 
 def bakeoff(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bakeoff", "store", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 def test_the_commands_check_and_salvage_a_damaged_store(tmp_path: Path, sound: IntactStore) -> None:

@@ -60,7 +60,7 @@ def python() -> Iterator[Python]:
 
 
 def finished(process: subprocess.Popen[str]) -> str:
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (0, "")
     return out
 
@@ -223,7 +223,7 @@ def test_a_killed_process_loses_no_reported_record(python: Python, after: int) -
     assert writer.stdout
     reported = [writer.stdout.readline().strip() for _ in range(after)]
     writer.send_signal(signal.SIGKILL)
-    rest, _ = writer.communicate(timeout=60)
+    rest, _ = writer.communicate(timeout=300)
     assert writer.returncode == -signal.SIGKILL
     complete_lines = rest[: rest.rfind("\n") + 1]
     reported += complete_lines.split()
@@ -343,7 +343,7 @@ def test_a_store_is_created_atomically(python: Python, after: int) -> None:
         maker.stdout.readline()
     time.sleep(0.0007 * after)  # kill at different moments
     maker.send_signal(signal.SIGKILL)
-    maker.communicate(timeout=60)
+    maker.communicate(timeout=300)
     paths = [path for path in Path("stores").iterdir() if path.name.endswith(".sqlite")]
     assert len(paths) >= after
     for path in paths:
@@ -569,7 +569,7 @@ def test_cancelling_one_put_cancels_no_other() -> None:
         waiting = [store.put_soon(key, record) for key, record in records.items()]
         waiting[3].cancel()
         del waiting[3]
-        return await asyncio.wait_for(asyncio.gather(*waiting), timeout=60)
+        return await asyncio.wait_for(asyncio.gather(*waiting), timeout=300)
 
     with Store(Path("store.sqlite")) as store:
         assert len(asyncio.run(put_and_cancel_one(store))) == 19

@@ -49,7 +49,7 @@ Visit = Callable[[httpx.AsyncClient, str], Awaitable[None]]
 
 
 def http_client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(trust_env=False, timeout=60)
+    return httpx.AsyncClient(trust_env=False, timeout=300)
 
 
 def serve_and_visit(visit: Visit) -> None:
@@ -542,7 +542,7 @@ def test_second_request_on_a_connection_times_out() -> None:
     def attack(url: str) -> None:
         place = urlsplit(url)
         first = f"GET {place.path} HTTP/1.1\r\nHost: {place.netloc}\r\n\r\n"
-        with socket.create_connection((place.hostname or "", place.port or 0), timeout=60) as line:
+        with socket.create_connection((place.hostname or "", place.port or 0), timeout=300) as line:
             line.sendall(first.encode())
             assert status(read_reply(line)) == 200
             with max_seconds(0.2):

@@ -62,7 +62,7 @@ class Engine(Batched[int, int]):
 
     def process_batch(self, items: Sequence[int]) -> Sequence[int | WorkError]:
         self.begun += 1
-        assert self.permits.acquire(timeout=60)
+        assert self.permits.acquire(timeout=300)
         self.batches.append(list(items))
         self.threads.add(threading.get_ident())
         if 13 in items and self.bug:

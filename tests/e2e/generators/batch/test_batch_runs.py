@@ -25,7 +25,7 @@ from tests.in_process import run_command
 from tests.marks import long
 
 PROMPTS = 12
-LIMIT = 120  # seconds for a run
+LIMIT = 300  # seconds for a run
 
 
 @pytest.fixture(autouse=True)

@@ -111,7 +111,7 @@ same = [(x.identity, weights_of(x), x.traits.caveat) for x in (one, two)]
 print(same[0] == same[1], two.traits.exclusive, "ray" in sys.modules)
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300
     )
     assert done.stdout.split() == ["True", "True", "False"], done.stderr
 
@@ -444,7 +444,7 @@ def test_a_run_starts_and_ends_a_local_cluster_without_output_of_ray(tmp_path: P
             "RAY_USAGE_STATS_ENABLED",
         ):
             del os.environ[name]
-        done = subprocess.run(line, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(line, capture_output=True, text=True, timeout=300)
     assert (tmp_path / "died").exists()  # an event that nodes log
     results = json.loads(done.stdout)
     assert len(results["completions"]) == 8
@@ -476,7 +476,7 @@ ray_session.leave("me")
         env=env | {"HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=300,
     )
     assert done.stdout.splitlines() == ["0 joined", "1 "], done.stderr
     assert not list(tmp_path.rglob("auth_token"))

@@ -98,7 +98,7 @@ def test_long_list_can_be_searched(browser: Browser, tmp_path: Path) -> None:
         page.fill("#words", "TUNED run-11")
         expect(page.locator(".runs > li:visible")).to_have_count(1)
         write_results(tmp_path / "run-110", results(prompts=range(2)))
-        expect(page.locator(".runs > li:visible")).to_have_count(2, timeout=60_000)
+        expect(page.locator(".runs > li:visible")).to_have_count(2, timeout=300_000)
         page.fill("#words", "nothing has these")
         expect(page.locator("#none")).to_be_visible()
         page.fill("#words", "")
@@ -111,12 +111,12 @@ def test_list_refreshes_and_keeps_the_selection(browser: Browser, root: Path) ->
         page = watched.page
         page.locator(".runs input[type=checkbox]").nth(1).check()
         write_progress(root / "new", done=30)
-        expect(page.locator(".going")).to_contain_text("30 of 100", timeout=60_000)
+        expect(page.locator(".going")).to_contain_text("30 of 100", timeout=300_000)
         write_progress(root / "new", done=31)
-        expect(page.locator(".going")).to_contain_text("31 of 100", timeout=60_000)
+        expect(page.locator(".going")).to_contain_text("31 of 100", timeout=300_000)
         write_results(root / "new", results(seed=9, started="2026-05-05T00:00:00+00:00"))
         (root / "new" / "progress.json").unlink()
-        expect(page.locator(".going")).to_have_count(0, timeout=60_000)
+        expect(page.locator(".going")).to_have_count(0, timeout=300_000)
         expect(page.locator(".runs > li")).to_have_count(3)
         checked = page.locator(".runs li", has_text="step-300").locator("input")
         expect(checked.first).to_be_checked()
@@ -132,11 +132,11 @@ def test_live_page_is_replaced_by_the_report(browser: Browser, root: Path) -> No
         expect(page.locator("main")).to_contain_text("40 of 100")
         expect(page.locator("main")).to_contain_text("No win rate is shown before the end")
         write_progress(root / "new", done=55)
-        expect(page.locator("main")).to_contain_text("55 of 100", timeout=60_000)
+        expect(page.locator("main")).to_contain_text("55 of 100", timeout=300_000)
         write_results(root / "new", results(seed=9))
         (root / "new" / "progress.json").unlink()
-        expect(page.get_by_role("link", name="All runs")).to_be_visible(timeout=60_000)
-        expect(page.locator("#verdict h1")).to_be_visible(timeout=60_000)
+        expect(page.get_by_role("link", name="All runs")).to_be_visible(timeout=300_000)
+        expect(page.locator("#verdict h1")).to_be_visible(timeout=300_000)
         page.click("text=All runs")
         expect(page.locator("h1")).to_have_text("Runs")
         watched.assert_no_errors()
@@ -169,16 +169,16 @@ def test_run_is_watched_live_and_compared_with_the_next(browser: Browser, tmp_pa
         first = started("step-1", server)
         with open_page(browser, url) as watched:
             page = watched.page
-            expect(page.locator(".going")).to_contain_text("9 of 9", timeout=60_000)
+            expect(page.locator(".going")).to_contain_text("9 of 9", timeout=300_000)
             page.click("text=step-1")
             expect(page.locator("main")).to_contain_text("0 of 18")
             go.set()
-            expect(page.locator("#verdict h1")).to_be_visible(timeout=60_000)
+            expect(page.locator("#verdict h1")).to_be_visible(timeout=300_000)
             first.join(60)
             started("step-2", server).join(120)
             page.click("text=All runs")
             boxes = page.locator(".runs input[type=checkbox]")
-            expect(boxes).to_have_count(2, timeout=60_000)
+            expect(boxes).to_have_count(2, timeout=300_000)
             for box in boxes.all():
                 box.check()
             page.click("#compare")
@@ -193,7 +193,7 @@ def test_page_reports_a_stopped_server(browser: Browser, root: Path) -> None:
     with process(root) as (serving, url), open_page(browser, url) as watched:
         expect(watched.page.locator("#gone")).to_be_hidden()
         serving.send_signal(signal.SIGKILL)
-        expect(watched.page.locator("#gone")).to_be_visible(timeout=60_000)
+        expect(watched.page.locator("#gone")).to_be_visible(timeout=300_000)
         expect(watched.page.locator(".runs > li")).to_have_count(2)
         assert watched.external_requests == []
 
@@ -227,7 +227,7 @@ def test_vote_continues_after_the_server_was_killed(browser: Browser, root: Path
             counts(page, "5 of 40")
             page.click("#finish")
             page.click("#confirm [value=yes]")
-            expect(page.locator("#verdict h1")).to_be_visible(timeout=60_000)
+            expect(page.locator("#verdict h1")).to_be_visible(timeout=300_000)
             assert page.url == again + f"run/{key}/"
         assert watched.console_errors[while_gone:] == []
         assert watched.external_requests == []

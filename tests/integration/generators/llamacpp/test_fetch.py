@@ -152,7 +152,7 @@ def test_the_hub_is_tried_first_and_its_hash_checked(
                 env=environment,
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=300,
                 check=False,
             )
         outcomes.append((done.stdout.strip(), "tiny-part1" in done.stderr))

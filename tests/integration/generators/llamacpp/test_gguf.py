@@ -64,7 +64,7 @@ def test_a_run_with_a_cut_file_prints_one_line_and_exits_2(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1])
     run = [sys.executable, "-m", "bakeoff", "run", "--model", f"a=embedded:{file}"]
     run += ["--model", "b=echo:hi", "--judge", "echo:x", "--prompts", "starter"]
-    done = subprocess.run(run, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(run, capture_output=True, text=True, timeout=300)
     assert done.returncode == 2
     lines = [line for line in done.stderr.splitlines() if "GGUF" in line]
     assert len(lines) == 1, done.stderr

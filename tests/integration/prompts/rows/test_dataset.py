@@ -240,7 +240,7 @@ def read_in_process(home: Path, endpoint: str, *args: str, **more: str) -> list[
         env=env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.splitlines()

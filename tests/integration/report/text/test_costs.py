@@ -116,7 +116,7 @@ def test_plan_makes_no_request_and_prints_json(tmp_path: Path) -> None:
                 cwd=tmp_path,
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=300,
             )
             if more == ["--json"]:
                 plan = Plan.model_validate(json.loads(done.stdout))

@@ -25,7 +25,7 @@ HURT = "</script><img src=x onerror='window.hurt=1'>"
 
 
 def get(url: str, **more: str) -> httpx.Response:
-    return httpx.get(url, trust_env=False, timeout=60, **more)  # type: ignore[arg-type]
+    return httpx.get(url, trust_env=False, timeout=300, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture(name="root")
@@ -222,7 +222,7 @@ def test_other_hosts_and_origins_are_refused(root: Path) -> None:
         for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {}):
             for path in (run + "vote/vote", run + "vote/finish", ""):
                 sent = httpx.post(
-                    url + path, json=body, headers=headers, trust_env=False, timeout=60
+                    url + path, json=body, headers=headers, trust_env=False, timeout=300
                 )
                 assert sent.status_code == 403
     assert not (root / "one" / VOTES).exists()

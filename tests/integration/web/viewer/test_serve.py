@@ -21,9 +21,9 @@ def test_missing_path_is_a_one_line_error(tmp_path: Path) -> None:
 
 def test_empty_folder_shows_a_later_run(tmp_path: Path) -> None:
     with viewer(tmp_path) as url:
-        assert "There is no run here yet" in httpx.get(url, trust_env=False, timeout=60).text
+        assert "There is no run here yet" in httpx.get(url, trust_env=False, timeout=300).text
         write_results(tmp_path / "first", results(prompts=range(3)))
-        assert ">first<" in httpx.get(url, trust_env=False, timeout=60).text
+        assert ">first<" in httpx.get(url, trust_env=False, timeout=300).text
 
 
 def test_serving_ends_with_until(tmp_path: Path) -> None:
@@ -41,4 +41,4 @@ def test_serving_ends_with_until(tmp_path: Path) -> None:
     asyncio.run(main())
     (address,) = addresses
     with pytest.raises(httpx.ConnectError):
-        httpx.get(address, trust_env=False, timeout=60)
+        httpx.get(address, trust_env=False, timeout=300)

@@ -108,7 +108,7 @@ def test_invalid_votes_are_refused_with_a_message() -> None:
         body = {"voter": "Anna", "id": shown, "choice": "first"}
         elsewhere = {"Origin": "http://evil.example"}
         sent = httpx.post(
-            browser.url + "vote", json=body, headers=elsewhere, trust_env=False, timeout=60
+            browser.url + "vote", json=body, headers=elsewhere, trust_env=False, timeout=300
         )
         assert sent.status_code == 403
         assert not VOTES.exists()

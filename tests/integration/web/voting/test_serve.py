@@ -66,11 +66,11 @@ def serve() -> Iterator[Serve]:
     for process, browser in started:
         browser.__exit__()
         process.kill()
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
 
 
 def ended(process: subprocess.Popen[str]) -> str:
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert err == ""
     return out
 
