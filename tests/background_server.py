@@ -45,5 +45,5 @@ def background_server(work: Serve) -> Iterator[str]:
         yield address
     finally:
         stopped.set()
-        thread.join(60)
+        thread.join(300)
     assert not thread.is_alive()

@@ -102,7 +102,7 @@ class BatchServer:
     def stop(self) -> None:
         """Stop listening; the batches are kept."""
         self._server.should_exit = True
-        self._thread.join(60)
+        self._thread.join(300)
         assert not self._thread.is_alive()
 
     @property

@@ -298,7 +298,7 @@ def test_lock_during_a_run_keeps_stored_records(tmp_path: Path) -> None:
     with OpenAIServer(respond) as server:
         arguments = run_arguments(server, path, tmp_path / "out")
         process = start_bakeoff(arguments, tmp_path, SHORT_LOCK_TIMEOUT)
-        assert holding.wait(60)
+        assert holding.wait(300)
         _, errors = process.communicate(timeout=300)
         assert process.returncode == 2
         assert "Traceback" not in errors

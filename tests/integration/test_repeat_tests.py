@@ -95,7 +95,7 @@ def test_an_interrupt_ends_its_processes(number: signal.Signals, status: int) ->
             time.sleep(0.01)
         assert len(busy_processes(script.pid)) == 2
         script.send_signal(number)
-        assert script.wait(120) == status
+        assert script.wait(300) == status
     finally:
         script.kill()
         script.wait()

@@ -46,7 +46,7 @@ def test_threads_of_an_earlier_test_are_ignored_and_new_ones_are_not() -> None:
     guard, start, results = Guard(), threading.Event(), []
 
     def act() -> None:
-        start.wait(60)
+        start.wait(300)
         try:
             guard("os.fork", ())
         except ForbiddenError:

@@ -175,13 +175,13 @@ def test_first_interrupt_finishes_requests_in_flight(
             threshold = chance.randrange(1, NEEDED - LANES)
             server.respond = responder = HoldingResponder(threshold)
             with start(server, folder) as process:
-                assert responder.reached.wait(60)
+                assert responder.reached.wait(300)
                 process.send_signal(which)
                 lines = read_until_finishing(process)
                 responder.go.set()
                 assert process.stderr
                 errors = lines + process.stderr.read()
-                process.wait(60)
+                process.wait(300)
             server.wait_disconnected()
             requested = len(server.requests)
             assert process.returncode == 130, errors
@@ -202,13 +202,13 @@ def test_second_interrupt_ends_at_once_and_keeps_replies(
 ) -> None:
     responder = HoldingResponder(1)  # a process that waits for a reply does not end
     with OpenAIServer(responder) as server, start(server, tmp_path) as process:
-        assert responder.reached.wait(60)
+        assert responder.reached.wait(300)
         process.send_signal(which)
         read_until_finishing(process)
         process.send_signal(which)
         assert process.stderr
         errors = process.stderr.read()
-        process.wait(60)
+        process.wait(300)
         assert server.in_flight == len(server.requests)  # nothing was replied to
     assert process.returncode == 130
     assert "interrupted; what was done is kept" in errors

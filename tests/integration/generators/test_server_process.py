@@ -292,7 +292,7 @@ def test_a_server_exits_when_its_run_is_killed_by_a_signal(number: signal.Signal
     assert wait_until(Path("works").exists)
     guard = int(Path("guard").read_text())
     run.send_signal(number)
-    run.wait(60)
+    run.wait(300)
     assert wait_until(lambda: not any(map(is_alive, [guard, *pids])))
 
 
@@ -311,7 +311,7 @@ def test_ctrl_c_in_the_terminal_does_not_reach_the_server() -> None:
     assert wait_until(Path("heard").exists)
     assert all(map(is_alive, (guard, *pids)))
     run.kill()
-    run.wait(60)
+    run.wait(300)
     assert wait_until(lambda: not any(map(is_alive, pids)))
 
 

@@ -652,7 +652,7 @@ def test_a_killed_process_loses_no_record_reported_by_concurrent_tasks(
     writer.send_signal(signal.SIGKILL)
     # Not `communicate()`: it skips what `readline()` has buffered, and begins within a line.
     rest = writer.stdout.read()
-    writer.wait(60)
+    writer.wait(300)
     reported += rest[: rest.rfind("\n") + 1].splitlines()
     with Store(path) as store:
         assert store.get(reported, Completion) == {

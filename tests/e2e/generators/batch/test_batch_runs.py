@@ -203,7 +203,7 @@ class Killer:
     def kill(self) -> None:
         if not self.done.is_set():
             self.process.send_signal(signal.SIGKILL)
-            self.process.wait(60)
+            self.process.wait(300)
             self.done.set()
 
     def on_hook(self, when: str, job: int) -> None:
@@ -273,7 +273,7 @@ def test_killed_run_resumes_without_paying_twice(
         killer.process = start_run(arguments)
         with killer.process:
             killer.process.communicate(timeout=LIMIT)
-        assert killer.done.wait(60)
+        assert killer.done.wait(300)
         assert killer.process.returncode == -signal.SIGKILL
         assert not Path("results", "results.json").exists()
         server.hook, server.intercept = (lambda when: None), (lambda request: None)
@@ -302,7 +302,7 @@ def test_correction_of_another_reply_is_not_reused(run_to_end: RunToEnd) -> None
         killer.process = start_run(arguments)
         with killer.process:
             killer.process.communicate(timeout=LIMIT)
-        assert killer.done.wait(60)
+        assert killer.done.wait(300)
         server.intercept = lambda request: None
         server.jobs[0].id = "lost"
         server.respond = lambda body: (

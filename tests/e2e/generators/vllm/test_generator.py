@@ -1085,7 +1085,7 @@ def test_a_real_server_exits_when_its_run_is_killed(smollm2: Path, small: None) 
         assert family, Path("output").read_text()
     finally:
         run.kill()
-        run.wait(60)
+        run.wait(300)
     for _ in range(600):
         if not any(Path(f"/proc/{pid}").exists() for pid in family.values()):
             return

@@ -174,8 +174,8 @@ def test_run_is_watched_live_and_compared_with_the_next(browser: Browser, tmp_pa
             expect(page.locator("main")).to_contain_text("0 of 18")
             go.set()
             expect(page.locator("#verdict h1")).to_be_visible(timeout=300_000)
-            first.join(60)
-            started("step-2", server).join(120)
+            first.join(300)
+            started("step-2", server).join(300)
             page.click("text=All runs")
             boxes = page.locator(".runs input[type=checkbox]")
             expect(boxes).to_have_count(2, timeout=300_000)
@@ -217,7 +217,7 @@ def test_vote_continues_after_the_server_was_killed(browser: Browser, root: Path
         page.keyboard.press("1")
         expect(page.locator("#error")).to_contain_text("Your votes are saved")
         assert len(read_votes(votes)) == 3
-        serving.wait(60)
+        serving.wait(300)
         page.goto("about:blank")
         while_gone = len(watched.console_errors)
         with process(root, port) as (_, again):

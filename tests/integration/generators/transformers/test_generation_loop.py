@@ -242,7 +242,7 @@ def test_prompts_that_arrive_later_join_the_batch(tiny: Path) -> None:
 
     def hold_third_step(*_: int) -> None:
         if decoding_steps(shapes) == 3:
-            submitted.wait(60)
+            submitted.wait(300)
 
     with steps(act=hold_third_step) as shapes:
         asyncio.run(go())
@@ -268,7 +268,7 @@ def test_a_cancelled_call_stops_at_the_next_token(tiny: Path) -> None:
 
     def hold_third_step(*_: int) -> None:
         if decoding_steps(shapes) == 3:
-            cancelled.wait(60)
+            cancelled.wait(300)
 
     with steps(act=hold_third_step) as shapes:
         asyncio.run(go())

@@ -15,7 +15,7 @@ from bakeoff.evaluation.votes.queue import all_voted
 from bakeoff.evaluation.votes.vote_log import append_vote, read_votes
 from bakeoff.web import server as web
 from bakeoff.web.voting.serve import serve_voting
-from tests.background_server import serving
+from tests.background_server import background_server
 from tests.unit.web.voting.builders import MODELS, VOTES, evidence, vote
 from tests.web_clients import Browser, voting_browser
 
@@ -82,7 +82,7 @@ def test_killed_server_loses_no_acknowledged_vote(serve: Serve) -> None:
     browser.vote("tie", "Bo")
     before = {name: browser.state(name) for name in ("Anna", "Bo")}
     process.send_signal(signal.SIGKILL)
-    process.wait(60)
+    process.wait(300)
     _, browser = serve()
     for name, state in before.items():
         again = browser.state(name)
@@ -109,11 +109,11 @@ def test_finish_ends_serving() -> None:
         await serve_voting(OF, VOTES, announce=announce)  # nothing else ends it
         ended.set()
 
-    with serving(serve) as address, Browser(address) as browser:
+    with background_server(serve) as address, Browser(address) as browser:
         browser.vote("second")
         assert not ended.is_set()
         browser.press("finish")
-        assert ended.wait(60)
+        assert ended.wait(300)
     assert [one.choice for one in read_votes(VOTES)] == ["second"]
 
 
