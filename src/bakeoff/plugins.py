@@ -76,7 +76,10 @@ class DefaultVerdict(Protocol):
     """A generator backend that chooses the kind of verdict for its models as judges."""
 
     def default_verdict(self, target: str) -> Literal["json", "logprob"]:
-        """Return the kind of verdict to request from `target` if its spec does not name one."""
+        """Return the kind of verdict to request from `target` if its spec does not name one.
+
+        `json`: scores and winner in a reply. `logprob`: the log-probability of each winner.
+        """
         ...
 
 

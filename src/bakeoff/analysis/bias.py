@@ -63,7 +63,10 @@ def length_differences(data: PairData) -> Values:
 
 
 def markdown_bias(data: PairData) -> FeatureBias | None:
-    """The effect of the number of headings, list items and bold spans; None if it never differs."""
+    """Association of a win with more headings, list items and bold spans outside code blocks.
+
+    The three are counted together. None if the counts never differ, or without completions.
+    """
     counts = _differences(data, lambda completion: _markdown_count(completion.text))
     differences, known = _known_differences(data.prompt_table, counts)
     return feature_bias(data.preferences[known], differences) if differences.any() else None

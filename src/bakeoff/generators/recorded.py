@@ -31,9 +31,9 @@ class RecordedCompletions(PerItem[Prompt, Completion]):
     """`file:FILE` completes a prompt with its completion in FILE (.jsonl, .json or .csv).
 
     A row has a `completion` (`?column=NAME`: in another column) and identifies its prompt by
-    `prompt_id`, else by `messages`, else by `prompt`, the text of the last user turn. Optional
-    columns are `finish`, `tokens`, and `sample`, the index of a completion among several of one
-    prompt. Rows whose completion is missing or null are skipped.
+    `prompt_id`, `messages` or `prompt`, the text of the last user turn; of several, the first that
+    matches counts. Optional columns are `finish`, `tokens`, and `sample`, the index of a completion
+    among several of one prompt. Rows whose completion is missing or null are skipped.
     """
 
     traits = Traits(free=True)

@@ -128,7 +128,10 @@ class Delimiters:
         self._uses: Counter[int] = Counter()
 
     def next_for(self, prompt: str, *texts: str) -> str:
-        """Return the delimiter for texts on a prompt; none of them contains it."""
+        """Return the delimiter line around `texts`; its random part occurs in none of them.
+
+        It is the same for all texts on a prompt, and another one for each repeat of equal texts.
+        """
         texts_hash = hash((prompt, *texts))
         self._uses[texts_hash] += 1
         key = f"{self._uses[texts_hash]} {prompt}".encode(errors="surrogatepass")

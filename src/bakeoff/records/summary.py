@@ -245,7 +245,7 @@ class PairSummary(Record):
     """Other warnings."""
 
     def with_holm_p(self, holm_p: float) -> Self:
-        """Return the summary with the p-value adjusted for all pairs."""
+        """Return a copy with `holm_p`, the p-value of the sign test adjusted for all pairs."""
         return self.model_copy(update={"holm_p": holm_p})
 
     def with_verdict(

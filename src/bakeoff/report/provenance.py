@@ -91,7 +91,11 @@ def digest(parts: Iterable[str | bytes]) -> str:
 
 
 def fingerprint(inputs: str, document: bytes, page: bytes) -> bytes:
-    """The last line of a saved page: the digest of its inputs, and one over both saved files."""
+    """The last line of a saved `report.html`, by which `is_current` detects changes.
+
+    It holds the digest `inputs`, and a digest over it, `results.json` (`document`) and the page
+    before this line.
+    """
     return _LINE.format(inputs, digest((inputs, document, page))).encode()
 
 

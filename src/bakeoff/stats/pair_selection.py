@@ -1,4 +1,7 @@
-"""Adaptive selection of the pairs of items to judge next."""
+"""Adaptive selection of the pairs of models to judge next.
+
+The selected pairs most narrow the intervals between neighbors in the ranking.
+"""
 
 import numpy as np
 

@@ -39,7 +39,8 @@ def read_votes(file: Path) -> list[Vote]:
 def append_vote(file: Path, vote: Vote) -> None:
     """Append a vote, and return once it is on the disk.
 
-    Raises OSError if it cannot be written; the file is then as before.
+    Raises OSError if it cannot be written; what was written of it is removed again, if the disk
+    allows that.
     """
     line = vote.model_dump_json().encode() + b"\n"
     is_new = not file.exists()

@@ -15,9 +15,9 @@ from bakeoff.config import Spec
 from bakeoff.costs import listed_cost
 from bakeoff.errors import BakeoffError, ConfigError, WorkError
 from bakeoff.generators.api.generator import Api
-from bakeoff.generators.batch.batch_queue import BatchQueue
 from bakeoff.generators.batch.journal import BatchJournal
 from bakeoff.generators.batch.provider import BatchProvider
+from bakeoff.generators.batch.resumable_queue import BatchQueue
 from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, Prompt, Usage, content_key
 from bakeoff.runtime import Emit, current_stop_token, outcome_of, task_group

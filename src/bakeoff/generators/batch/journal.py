@@ -1,4 +1,4 @@
-"""The journal of submitted batches, which is in the store: a later run resumes them.
+"""The journal of submitted batches, which is in the store: a later run's `BatchQueue` resumes them.
 
 A batch is recorded before it is submitted. Otherwise a killed run could lose one, and the next run
 would pay for it again.

@@ -133,10 +133,12 @@ def parse_reply(
     parse_lines: Callable[[str], Fields],
     names: frozenset[str],
 ) -> R:
-    """Return what `make` makes of the last object with one of the fields `names` or an explanation.
+    """Return what `make` makes of the last object that it accepts.
 
-    Without such an object, `parse_lines` finds the fields. Raises VerdictError if `make` raises
-    FieldError for all objects, if their verdicts differ, or if the last object is malformed.
+    Candidates are the JSON objects with one of the fields `names` or an explanation; without any,
+    the fields that `parse_lines` finds. Skipped are those for which `make` raises FieldError, and
+    malformed ones before the last. Raises VerdictError if none is left, if their verdicts differ,
+    or if the last candidate is malformed.
     """
     candidates = [(Fields(obj.fields), obj.complete) for obj in find_objects(completion.text)]
     candidates = [each for each in candidates if each[0].names & (names | {"explanation"})]

@@ -23,7 +23,7 @@ from bakeoff.report.provenance import command_line, content_hashes
 from bakeoff.report.text.costs import run_lines
 from bakeoff.report.text.judge_card import judge_card_lines, panel_table, people_lines, percent
 from bakeoff.report.text.summary import p_value, pair_sections, rating_notes
-from bakeoff.report.text.verdict import outcome_label, what_would_change
+from bakeoff.report.text.verdict_line import outcome_label, what_would_change
 
 _VENDORED = {  # file to the file of its license
     "vendor/markdown-it.umd.min.js": "vendor/LICENSE.markdown-it",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from bakeoff.records import Agreement, JudgeCard, NullCheck, PairSummary
-from bakeoff.report.text.verdict import outcome_label
+from bakeoff.report.text.verdict_line import outcome_label
 from bakeoff.stats.results import Estimate
 
 _OUTCOMES = {

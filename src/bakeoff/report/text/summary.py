@@ -15,7 +15,7 @@ from bakeoff.records import (
     Summary,
 )
 from bakeoff.report.text.judge_card import interval, judge_card_lines, people_lines
-from bakeoff.report.text.verdict import verdict_lines
+from bakeoff.report.text.verdict_line import verdict_lines
 
 Sections = dict[str, list[str]]  # title to lines, in the order of showing
 

@@ -105,7 +105,10 @@ class ServerLimits:
             self._concurrency.on_refusal()
 
     def on_overload(self, started: float, now: float, retry_after: float | None) -> None:
-        """Count a refusal because of overload, which the rate of this run did not cause."""
+        """Pause new requests after a refusal because of overload; `retry_after` is in seconds.
+
+        The learned rate and concurrency stay, as they did not cause the overload.
+        """
         self.in_flight -= 1
         self._refusing_since = now if self._refusing_since is None else self._refusing_since
         self._rate.on_unavailable(started, now, retry_after)

@@ -4,7 +4,7 @@ import pytest
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import PairSummary
-from bakeoff.report.text.verdict import outcome_label, what_would_change
+from bakeoff.report.text.verdict_line import outcome_label, what_would_change
 from bakeoff.stats.results import Estimate
 from tests.unit.analysis.builders import evidence, won
 

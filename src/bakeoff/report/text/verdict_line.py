@@ -1,4 +1,7 @@
-"""The verdict line of a pair, the label of its outcome, and what would change the verdict."""
+"""The verdict line of a pair, the label of its outcome, and what would change the verdict.
+
+`analysis/verdict.py` decides the verdict and words its sentence.
+"""
 
 import math
 from bisect import bisect_left

@@ -1,4 +1,7 @@
-"""The queue that collects requests, submits them in batches and returns their replies."""
+"""The queue that collects requests, submits them in batches and returns their replies.
+
+It resumes the batches that an earlier run left unfinished, by their entries in the journal.
+"""
 
 import asyncio
 import logging
