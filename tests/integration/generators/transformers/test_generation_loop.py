@@ -200,10 +200,10 @@ def test_progress_reports_tokens_before_a_completion_is_done(
         } - {0}
 
     def hold_first_steps(_: int, width: int) -> None:
-        """Begin each of the first four decoding steps after the tokens so far were reported."""
+        """Hold decoding steps 2 to 5 until the tokens of the steps before were reported."""
         decoded[threading.get_ident()] += width == 1
-        count, deadline = decoded[threading.get_ident()], time.monotonic() + 30
-        while count <= 4 and len(reported_counts()) < count and time.monotonic() < deadline:
+        before, deadline = decoded[threading.get_ident()] - 1, time.monotonic() + 100
+        while before <= 4 and len(reported_counts()) < before and time.monotonic() < deadline:
             time.sleep(0.01)
 
     with OpenAIServer() as server, steps(act=hold_first_steps):
