@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 from pathlib import Path
 
 import bakeoff
@@ -31,6 +32,13 @@ def test_every_public_name_exists_and_has_a_docstring() -> None:
             value = getattr(module, name)
             if inspect.isclass(value) or inspect.isfunction(value):
                 assert value.__doc__, name
+
+
+def test_the_plugins_page_lists_every_public_name() -> None:
+    page = (Path(__file__).parents[2] / "docs/plugins.md").read_text()
+    public_names = page[page.index("## Public names") :]
+    listed = set(re.findall(r"`(\w+)", public_names))
+    assert not {*bakeoff.__all__, *bakeoff.testing.__all__} - listed
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import statistics
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,16 @@ def test_modules_import_only_from_lower_layers(capsys: pytest.CaptureFixture[str
 def test_no_module_has_a_vague_name() -> None:
     names = {part for path in FILES for part in path.relative_to(PACKAGE).with_suffix("").parts}
     assert not names & BANNED
+
+
+def test_no_class_name_occurs_twice() -> None:
+    classes = Counter(
+        node.name
+        for path in FILES
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in classes.items() if count > 1] == []
 
 
 def test_files_and_functions_are_short() -> None:

@@ -26,7 +26,7 @@ class HasWeights(Protocol):
 
 
 @runtime_checkable
-class ReportsProgress(Protocol):
+class Progress(Protocol):
     """A worker that reports the progress of items without an outcome."""
 
     @property
@@ -92,13 +92,13 @@ def weights_of(worker: AnyWorker) -> str | None:
 
 def remote_done(worker: AnyWorker) -> int:
     """Return how many requests the provider has processed without an outcome; 0 if unknown."""
-    known = (layer.remote_done for layer in _layers(worker) if isinstance(layer, ReportsProgress))
+    known = (layer.remote_done for layer in _layers(worker) if isinstance(layer, Progress))
     return next(known, 0)
 
 
 def tokens_in_progress(worker: AnyWorker) -> int:
     """Return how many tokens are generated for unfinished items; 0 if unknown."""
-    layers = (layer for layer in _layers(worker) if isinstance(layer, ReportsProgress))
+    layers = (layer for layer in _layers(worker) if isinstance(layer, Progress))
     return next((layer.tokens_in_progress for layer in layers), 0)
 
 
