@@ -118,7 +118,7 @@ def test_estimate_is_within_15_percent_of_the_run(tmp_path: Path, model: str) ->
     written = sum(expense.output_tokens or 0 for expense in before.usage)
     took = [
         sum(getattr(usage, field) for usage in results.summary.usage)
-        for field in ("read", "written")
+        for field in ("input_tokens", "output_tokens")
     ]
     assert [read, written] == [pytest.approx(row, rel=0.15) for row in took]
     assert before.cost == pytest.approx(paid, rel=0.15)
