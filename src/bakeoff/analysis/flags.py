@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from bakeoff.analysis.checks import MAX_FLIPPED, Finding
+from bakeoff.analysis.findings import Finding
 from bakeoff.analysis.pair_data import PairData
+from bakeoff.analysis.sample_checks import MAX_FLIPPED
 from bakeoff.analysis.verdict import interval_outcome
 from bakeoff.records import CLUSTER_TAG, Flag, PairSummary
 

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import stats
 
 from bakeoff.analysis.aggregate import aggregate_by_judge, aggregate_by_prompt
-from bakeoff.analysis.checks import MIN_PROMPTS
 from bakeoff.analysis.pair_data import PairData
+from bakeoff.analysis.sample_checks import MIN_PROMPTS
 from bakeoff.stats import power
 
 

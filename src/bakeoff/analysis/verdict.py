@@ -2,15 +2,10 @@
 
 from typing import NamedTuple
 
-from bakeoff.analysis.checks import (
-    MIN_PROMPTS,
-    WEAKENING,
-    CheckInput,
-    Finding,
-    run_checks,
-    unit_count,
-)
+from bakeoff.analysis.checks import WEAKENING, run_checks
+from bakeoff.analysis.findings import CheckInput, Finding, unit_count
 from bakeoff.analysis.pair_data import PairData
+from bakeoff.analysis.sample_checks import MIN_PROMPTS
 from bakeoff.records import Outcome, PairSummary
 from bakeoff.stats.results import Estimate
 

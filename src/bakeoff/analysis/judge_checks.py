@@ -1,0 +1,154 @@
+"""Checks of the judges: consistency, disagreement, blindness, family."""
+
+from collections.abc import Iterator
+
+from bakeoff.analysis.findings import CheckInput, Finding, VerdictCheck, is_against, unit_count
+from bakeoff.analysis.model_families import model_families
+from bakeoff.analysis.sample_checks import MAX_FLIPPED, MIN_PROMPTS
+
+MAX_CONTRADICTED = 0.25  # of the verdicts
+MAX_NAMED = 0.02  # of the explanations, naming a model
+
+
+def _same_verdicts(inputs: CheckInput) -> Iterator[Finding]:
+    """All verdicts are the same tie, which even equal models do not explain.
+
+    Not checked if no order is recorded: an imported file may compare a model with itself.
+    """
+    if inputs.pair.order.identified == "not recorded":
+        return
+    verdicts = {(j.verdict.first, j.verdict.scores) for j in inputs.data.judgments}
+    if len(verdicts) == 1 and unit_count(inputs.pair) >= MIN_PROMPTS and verdicts.pop()[0] == 0.5:
+        judged = inputs.pair.accounting.judged
+        yield Finding(
+            "same verdict",
+            judged,
+            f"the judge said the same of all {judged} pairs that it was shown, and told nothing "
+            "apart",
+            "take another judge; `bakeoff judge-check` tells what it can tell apart",
+        )
+
+
+def _model_names_in_explanations(inputs: CheckInput) -> Iterator[Finding]:
+    """Explanations name a model that neither the prompt nor a completion mentions."""
+    names = [name.rsplit("/", 1)[-1].lower() for name in (inputs.pair.a, inputs.pair.b)]
+    names = [name for name in names if len(name) > 5 and any(c in "-_.0123456789" for c in name)]
+    if not names:
+        return
+    explained = [j for j in inputs.data.judgments if j.verdict.reason]
+    named = 0
+    for judgment in explained:
+        reason = judgment.verdict.reason.lower()
+        mentioned = [name for name in names if name in reason]
+        if mentioned:
+            text = inputs.data.judged_text(judgment.prompt_id)
+            named += any(name not in text for name in mentioned)
+    if named > MAX_NAMED * len(explained):
+        yield Finding(
+            "names shown",
+            named / len(explained),
+            f"{named} of {len(explained)} explanations name a model, so the judge was not blind",
+            "judge again without names",
+        )
+
+
+def _flipped_verdicts(inputs: CheckInput) -> Iterator[Finding]:
+    table = inputs.data.prompt_table
+    enough = len(table.known_consistency) >= min(MIN_PROMPTS, len(table))
+    if enough and inputs.pair.flipped is not None and inputs.pair.flipped > MAX_FLIPPED:
+        yield Finding(
+            "flipped verdicts",
+            inputs.pair.flipped,
+            f"for {100 * inputs.pair.flipped:.0f} % of the prompts the judge names the opposite "
+            "winner when the order is swapped",
+            "take another judge: this one follows the place",
+        )
+
+
+def _contradictions(inputs: CheckInput) -> Iterator[Finding]:
+    """Verdicts whose winner has the lower of the judge's own scores."""
+    contradictory = inputs.data.judgment_table.contradictory
+    count, total = int(contradictory.sum()), len(contradictory)
+    if count > MAX_CONTRADICTED * total:
+        yield Finding(
+            "contradicts itself",
+            count / total,
+            f"in {count} of {total} verdicts the judge contradicts its own scores",
+            "take another judge, or ?verdict=scores",
+        )
+
+
+def _disagreeing_judges(inputs: CheckInput) -> Iterator[Finding]:
+    rates = {judge.judge: judge.win_rate.estimate for judge in inputs.pair.judges}
+    if inputs.outcome in ("better", "worse") and min(rates.values()) < 0.5 < max(rates.values()):
+        message = ", ".join(f"{judge} {100 * rate:.1f} %" for judge, rate in rates.items())
+        yield Finding(
+            "judges disagree",
+            max(rates.values()) - min(rates.values()),
+            f"the judges are on different sides of 50 % ({message})",
+            "read where they disagree; add a stronger judge, or labels of people",
+        )
+
+
+def _disagreeing_people(inputs: CheckInput) -> Iterator[Finding]:
+    """The win rate corrected by labels of people is significantly on the other side of 50 %."""
+    people = inputs.pair.people
+    if not people or not people.corrected:
+        return
+    rate = people.corrected.value
+    bound = rate.high if inputs.outcome == "better" else rate.low
+    if is_against(inputs.outcome, bound - 0.5):
+        yield Finding(
+            "people disagree",
+            rate.estimate,
+            f"corrected by {people.prompts} labels of people the win rate is "
+            f"{100 * rate.estimate:.1f} %, surely on the other side of 50",
+            "another judge: this one prefers what people do not",
+        )
+
+
+def _scores_disagree(inputs: CheckInput) -> Iterator[Finding]:
+    difference = inputs.pair.score_difference
+    if difference and is_against(inputs.outcome, difference.value.estimate):
+        yield Finding(
+            "scores disagree",
+            difference.value.estimate,
+            f"the mean score difference is {difference.value.estimate:+.3f}, against the win rate",
+            "see whether a few very bad completions make the mean",
+        )
+
+
+def _own_family(inputs: CheckInput) -> Iterator[Finding]:
+    """All judges are of the winner's family, and not of the loser's."""
+    if inputs.outcome not in ("better", "worse"):
+        return
+    winner, loser = (
+        (inputs.pair.a, inputs.pair.b)
+        if inputs.outcome == "better"
+        else (inputs.pair.b, inputs.pair.a)
+    )
+    families = {
+        name: model_families((name, inputs.data.origins.get(name, "")))
+        for name in (winner, loser, *inputs.data.judges)
+    }
+    winner_only = families[winner] - families[loser]
+    if all(winner_only & families[judge] for judge in inputs.data.judges):
+        family = ", ".join(sorted(winner_only))
+        yield Finding(
+            "own family",
+            1.0,
+            f"the judge is of the winner's family ({family}), and a model prefers its own text",
+            "add a judge of another family",
+        )
+
+
+JUDGE_CHECKS: tuple[VerdictCheck, ...] = (
+    _same_verdicts,
+    _model_names_in_explanations,
+    _flipped_verdicts,
+    _contradictions,
+    _disagreeing_judges,
+    _disagreeing_people,
+    _scores_disagree,
+    _own_family,
+)
