@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import stats
 from scipy.sparse import csr_array, eye_array
-from scipy.special import expit, logit
+from scipy.special import expit, logit, stdtrit
 
 from bakeoff.stats.arrays import Codes, Values
 from bakeoff.stats.results import Estimate
@@ -67,6 +67,34 @@ def effective_wilson(values: Values, level: float = 0.95) -> Estimate:
     low, high = max(0.0, centre - half), min(1.0, centre + half)
     # Near 0 and 1, rounding may put a bound on the wrong side of the mean.
     return Estimate(mean, min(mean, low), max(mean, high), "effective-n Wilson", n, se)
+
+
+def score_interval(
+    mean: float, variance_per_unit: float, units: float, degrees: float, level: float = 0.95
+) -> tuple[float, float]:
+    """Wilson's score interval of a mean in [0, 1], with an effective number of units.
+
+    n_e = C max(1, m(1-m)/v'), where C is the number of `units` (prompts, or clusters) and v' is the
+    variance of one unit (C SE^2) with one more win and one more loss, which are always added: SS' =
+    C v + m^2 + (1-m)^2 - (C+2) (m'-m)^2, m' = (C m + 1) / (C+2), v' = SS' / (C+2). The quantile is
+    that of Student's t with these degrees of freedom. Returns the lower and the upper bound.
+    """
+    effective = effective_units(mean, variance_per_unit, units)
+    quantile = float(stdtrit(degrees, (1 + level) / 2))
+    shrinkage = 1 + quantile**2 / effective
+    centre = (mean + quantile**2 / (2 * effective)) / shrinkage
+    spread = math.sqrt(mean * (1 - mean) / effective + quantile**2 / (4 * effective**2))
+    half = quantile * spread / shrinkage
+    # Near 0 and 1, rounding may put a bound on the wrong side of the mean.
+    return min(mean, max(0.0, centre - half)), max(mean, min(1.0, centre + half))
+
+
+def effective_units(mean: float, variance_per_unit: float, units: float) -> float:
+    """n_e of `score_interval`: the wins and losses without ties that tell as much as the units."""
+    smoothed_mean = (units * mean + 1) / (units + 2)
+    squares = units * variance_per_unit + mean**2 + (1 - mean) ** 2
+    smoothed = squares / (units + 2) - (smoothed_mean - mean) ** 2
+    return units * max(1.0, mean * (1 - mean) / smoothed)
 
 
 def proportion(successes: int, trials: int, level: float = 0.95) -> Estimate | None:

@@ -10,6 +10,9 @@ from typing import Literal
 
 OrderDesign = Literal["both orders", "random order", "one order", "not recorded", "order-free"]
 
+NO_INTERVAL = "too few for an interval"
+"""`method` of an estimate from too few units; its interval is [0, 1]."""
+
 
 @dataclass(frozen=True)
 class Estimate:
