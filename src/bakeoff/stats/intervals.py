@@ -91,10 +91,14 @@ def score_interval(
 
 def effective_units(mean: float, variance_per_unit: float, units: float) -> float:
     """n_e of `score_interval`: the wins and losses without ties that tell as much as the units."""
+    return units * max(1.0, mean * (1 - mean) / smoothed_variance(mean, variance_per_unit, units))
+
+
+def smoothed_variance(mean: float, variance: float, units: float) -> float:
+    """The variance of values with this mean and variance and one more win and one more loss."""
     smoothed_mean = (units * mean + 1) / (units + 2)
-    squares = units * variance_per_unit + mean**2 + (1 - mean) ** 2
-    smoothed = squares / (units + 2) - (smoothed_mean - mean) ** 2
-    return units * max(1.0, mean * (1 - mean) / smoothed)
+    squares = units * variance + mean**2 + (1 - mean) ** 2
+    return squares / (units + 2) - (smoothed_mean - mean) ** 2
 
 
 def proportion(successes: int, trials: int, level: float = 0.95) -> Estimate | None:

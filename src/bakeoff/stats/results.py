@@ -45,6 +45,14 @@ class SignificanceResult:
 
 
 @dataclass(frozen=True)
+class TestedRate:
+    """A rate with the test that decides it: p < 0.05 if and only if the interval excludes 0.5."""
+
+    rate: Estimate
+    test: SignificanceResult
+
+
+@dataclass(frozen=True)
 class OrderEffect:
     """The effect of the order of presentation on verdicts, where the design identifies it."""
 
