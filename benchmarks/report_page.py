@@ -20,7 +20,8 @@ from pathlib import Path
 from harness.results import print_result
 from playwright.sync_api import Page, expect
 
-from bakeoff.analysis.pair_data import AnalysisConfig, build_pair_data
+from bakeoff.analysis.evidence_pairs import build_pair_data
+from bakeoff.analysis.pair_data import AnalysisConfig
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
     Completion,

@@ -91,7 +91,8 @@ def sample_results(
     text: str = "Hello.", *, scores: bool = True, config: Mapping[str, Any] | None = None
 ) -> Results:
     """Results of models a and b on two prompts: both orders judged on the first, both failed on
-    the second. `text` is the text of every turn, completion, reason, message and note.
+    the second. `text` is the text of every turn, completion, reason, message and note;
+    completions of b end with a space, since identical ones are ties.
     """
     orders = (("a", "b"), ("b", "a"))
     prompts = (
@@ -102,9 +103,9 @@ def sample_results(
         models=("a", "b"),
         prompts=prompts,
         completions=tuple(
-            make_completion(prompt.id, model, text, thinking=text, finish="length", tokens=3)
+            make_completion(prompt.id, model, content, thinking=text, finish="length", tokens=3)
             for prompt in prompts
-            for model in ("a", "b")
+            for model, content in (("a", text), ("b", f"{text} "))
         ),
         judgments=tuple(
             make_judgment(

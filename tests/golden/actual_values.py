@@ -76,7 +76,7 @@ def _pair(pair: Any) -> Numbers:
         yield name, getattr(pair, name)
     yield from _estimate("win_rate", pair.win_rate)
     yield from _estimate("decisive", pair.decisive_win_rate)
-    yield "sign.p", pair.sign_test.p
+    yield "sign.p", pair.test.p
     yield from _fields("", pair, "consistency", "flipped")
     order = pair.order
     yield from _fields("order.", order, "shown_first", "p")

@@ -154,7 +154,7 @@ def test_a_model_against_itself_is_equivalent(tmp_path: Path) -> None:
     assert (pair.a, pair.b) == ("reference-large", "reference-large (2)")
     assert (pair.wins, pair.losses, pair.ties) == (0, 0, 60)
     assert (pair.win_rate.estimate, pair.win_rate.se) == (0.5, 0)
-    assert (pair.decisive_win_rate, pair.sign_test.p, pair.outcome) == (None, 1.0, "equivalent")
+    assert (pair.decisive_win_rate, pair.test.p, pair.outcome) == (None, 1.0, "equivalent")
     assert "NaN" not in (tmp_path / "out/results.json").read_text("utf-8")
 
 

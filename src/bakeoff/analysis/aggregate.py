@@ -134,6 +134,15 @@ def side_values(sides: Sides) -> Values:
     return (sides + 1) / 2
 
 
+def rounded_preferences(table: PromptTable) -> Values:
+    """The preferences for a, rounded to 9 digits.
+
+    Without rounding, p and 1 - (1 - p) may differ in the last bit, so that equal ranks would not be
+    tied.
+    """
+    return np.asarray(np.round(table.preference, 9))
+
+
 def preference_of(a: str, judgment: Judgment) -> float:
     """The probability that a is better, by this judgment."""
     first = judgment.verdict.first
@@ -143,8 +152,9 @@ def preference_of(a: str, judgment: Judgment) -> float:
 def aggregate_by_judge(table: JudgmentTable) -> JudgeTable:
     """A row per judge and prompt.
 
-    Repeats of the same order and completions are averaged, then orders, then completions. If the
-    orders name opposite winners, `flipped` is set and the side is a tie.
+    Repeats of the same order and completions are averaged, then completions, then orders, so that
+    both orders have equal weights. If the orders name opposite winners, `flipped` is set and the
+    side is a tie.
     """
     sample = dense_codes(table.sample)
     samples, judges = int(sample.max(initial=0)) + 1, max(1, len(table.judges))
@@ -152,9 +162,8 @@ def aggregate_by_judge(table: JudgmentTable) -> JudgeTable:
     order = np.where(table.recorded, table.a_first, 2)
     group = table.prompt * judges + table.judge
     cells, means = group_means((group * samples + sample) * 3 + order, table.preference)
-    sample_groups, sample_means = group_means(cells // 3, means)
-    groups, preference = group_means(sample_groups // samples, sample_means)
     orders, order_means = group_means(cells // (3 * samples) * 3 + cells % 3, means)
+    groups, preference = group_means(orders // 3, order_means)
     row = np.searchsorted(groups, orders // 3)
     for_a, tied, for_b = _side_counts(row, sides_of(order_means), len(groups))
     flipped = (for_a > 0) & (for_b > 0)

@@ -7,9 +7,9 @@ from statistics import fmean
 
 import numpy as np
 
-from bakeoff.analysis.aggregate import PromptTable
+from bakeoff.analysis.aggregate import PromptTable, rounded_preferences
 from bakeoff.analysis.judgment_table import POINTWISE, JudgmentTable
-from bakeoff.analysis.pair_data import PairData, rounded_preferences
+from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import Completion
 from bakeoff.stats.arrays import Mask, Values
 from bakeoff.stats.bias import feature_bias, leak_effect, length_effect, order_effect

@@ -1,13 +1,11 @@
 """Red flags of a pair: warnings that do not withhold the verdict."""
 
-from collections import Counter
 from collections.abc import Iterator
 
-from bakeoff.analysis.findings import Finding
+from bakeoff.analysis.findings import Finding, interval_outcome
 from bakeoff.analysis.pair_data import PairData
-from bakeoff.analysis.sample_checks import MAX_FLIPPED
-from bakeoff.analysis.verdict import interval_outcome
-from bakeoff.records import CLUSTER_TAG, Flag, PairSummary
+from bakeoff.analysis.sample_checks import MAX_FAILED, MAX_FLIPPED, single_order_finding
+from bakeoff.records import Flag, PairSummary
 
 # Bounds within which no flag is raised; all but the second are shares.
 MIN_WIN_RATE = 0.4
@@ -29,7 +27,9 @@ def find_flags(pair: PairSummary, data: PairData) -> list[Flag]:
         *_judge_biases(pair),
         *_judge_cards(pair),
         *_explanations(data),
-        *_repeated_prompts(data),
+        *_repeated_prompts(pair),
+        *_identical_completions(pair),
+        *_undecided_orders(pair, data),
     )
     return [finding.to_flag(data.name) for finding in findings]
 
@@ -162,17 +162,38 @@ def _explanations(data: PairData) -> Iterator[Finding]:
         )
 
 
-def _repeated_prompts(data: PairData) -> Iterator[Finding]:
-    counts: Counter[tuple[tuple[str, str], ...]] = Counter()
-    for prompt_id in map(data.prompt_ids.__getitem__, data.prompt_table.prompt.tolist()):
-        prompt = data.prompts.get(prompt_id)
-        if prompt and not any(tag.startswith(CLUSTER_TAG) for tag in prompt.tags):
-            counts[tuple((message.role, message.content) for message in prompt.messages)] += 1
-    repeated = sum(count for count in counts.values() if count > 1)
-    if repeated:
+def _repeated_prompts(pair: PairSummary) -> Iterator[Finding]:
+    if pair.repeated:
         yield Finding(
             "prompts repeat",
-            repeated / len(data.prompt_table),
-            f"{repeated} of {len(data.prompt_table)} prompts are the text of another one",
-            "leave them out, or tag them `cluster:NAME`: they are not independent",
+            pair.repeated / pair.prompts,
+            f"{pair.repeated} of {pair.prompts} prompts repeat the text of another one; each group "
+            f"of them counts as one cluster ({pair.clusters} clusters)",
+            "leave the repeated prompts out: they tell little that is new",
         )
+
+
+def _identical_completions(pair: PairSummary) -> Iterator[Finding]:
+    if 0 < pair.identical < pair.prompts:
+        yield Finding(
+            "identical completions",
+            pair.identical / pair.prompts,
+            f"on {pair.identical} of {pair.prompts} prompts the two completions are identical, "
+            "which is a tie whatever the judge says",
+            "check that the models are the two that you mean",
+        )
+
+
+def _undecided_orders(pair: PairSummary, data: PairData) -> Iterator[Finding]:
+    """Prompts in a single order that do not decide, beside others that do.
+
+    A few of them are those with a failed verdict in the other order, and are no design.
+    """
+    if data.order_design.identified:
+        for single in data.order_design.singles:
+            if single.a_first + single.b_first <= MAX_FAILED * pair.prompts:
+                continue
+            finding = single_order_finding(
+                single, (pair.a, pair.b), "judge these prompts in the other order, too"
+            )
+            yield finding._replace(message=f"{finding.message}, so these prompts do not decide")

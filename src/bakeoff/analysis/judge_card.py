@@ -6,9 +6,10 @@ import numpy as np
 
 from bakeoff.analysis.agreement import rater_agreement, repeat_agreement
 from bakeoff.analysis.bias import longer_wins, order_bias
+from bakeoff.analysis.deciding_rate import deciding_rate
+from bakeoff.analysis.findings import interval_outcome
 from bakeoff.analysis.judgment_table import JudgmentTable, dense_codes, joint_codes
 from bakeoff.analysis.pair_data import PairData
-from bakeoff.analysis.verdict import interval_outcome
 from bakeoff.records import Failure, JudgeCard
 from bakeoff.stats.arrays import Values
 from bakeoff.stats.intervals import proportion
@@ -26,12 +27,15 @@ def judge_cards(data: PairData, panel_rate: Estimate, lengths: Values) -> list[J
 
 def _card(data: PairData, judge: str, lengths: Values, panel_rate: Estimate) -> JudgeCard:
     table, judgments = data.table_of(judge), data.judgment_table.for_judge(judge)
-    rate, margin = data.win_rate(table), data.margin / 100
+    rate, margin = _rate(data, judgments), data.margin / 100
     longer = longer_wins(table, lengths)
     consistency = table.known_consistency
     panel = len(data.judges) > 1
     others = data.table_without(judge) if panel else table
-    without = data.win_rate(others) if panel else None
+    other_judgments = data.judgment_table.take(
+        data.judgment_table.judge != data.judges.index(judge)
+    )
+    without = _rate(data, other_judgments) if panel else None
     return JudgeCard(
         judge=judge,
         win_rate=rate,
@@ -55,6 +59,11 @@ def _card(data: PairData, judge: str, lengths: Values, panel_rate: Estimate) -> 
         snapshots=data.snapshots.get(judge, ()),
         cost=_cost_per_100_pairs(judgments),
     )
+
+
+def _rate(data: PairData, judgments: JudgmentTable) -> Estimate:
+    """The deciding win rate of some of the judges."""
+    return deciding_rate(data.order_design_of(judgments), data.inference).rate
 
 
 def _counts(judgments: JudgmentTable, failures: Sequence[Failure]) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Judgments as arrays, a column per field, so that a million of them are aggregated at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 from operator import attrgetter
 from typing import Any, Self
@@ -62,6 +62,10 @@ class JudgmentTable:
         """The table of these rows."""
         columns = {f.name: getattr(self, f.name) for f in fields(self)}
         return type(self)(**{k: v if k == "judges" else v[rows] for k, v in columns.items()})
+
+    def with_ties(self, rows: Mask) -> Self:
+        """The table with a tie in each of these rows."""
+        return replace(self, preference=np.where(rows, 0.5, self.preference))
 
     def for_judge(self, judge: str) -> Self:
         """The rows of one judge."""

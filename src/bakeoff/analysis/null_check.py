@@ -4,14 +4,10 @@ import math
 
 import numpy as np
 
-from bakeoff.analysis.aggregate import YES
+from bakeoff.analysis.aggregate import YES, rounded_preferences
 from bakeoff.analysis.bias import order_bias
-from bakeoff.analysis.pair_data import (
-    AnalysisConfig,
-    PairData,
-    build_pair_data,
-    rounded_preferences,
-)
+from bakeoff.analysis.evidence_pairs import build_pair_data
+from bakeoff.analysis.pair_data import AnalysisConfig, PairData
 from bakeoff.records import Evidence, NullCheck
 from bakeoff.stats.arrays import Codes
 from bakeoff.stats.intervals import win_rate

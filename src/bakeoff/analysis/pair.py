@@ -1,13 +1,19 @@
 """The statistics of one pair of models, before its verdict."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from bakeoff.analysis.aggregate import (
+    aggregate_by_judge,
+    aggregate_by_prompt,
+    rounded_preferences,
+)
 from bakeoff.analysis.agreement import judge_agreements, variance_components
 from bakeoff.analysis.bias import (
     length_bias,
@@ -16,15 +22,16 @@ from bakeoff.analysis.bias import (
     order_bias,
     thinking_leaks,
 )
+from bakeoff.analysis.deciding_rate import WeightedRows, deciding_rate
 from bakeoff.analysis.judge_card import judge_cards
-from bakeoff.analysis.judgment_table import POINTWISE, UNKNOWN
+from bakeoff.analysis.judgment_table import POINTWISE, UNKNOWN, judgment_table
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.analysis.people import summarize_people
 from bakeoff.records import Accounting, Counts, PairSummary, ScoreDifference, ScoreStats
 from bakeoff.stats.arrays import Values
-from bakeoff.stats.intervals import cluster_means, proportion, t_interval
+from bakeoff.stats.intervals import cluster_means, cluster_t_interval, proportion, t_interval
 from bakeoff.stats.power import power_analysis
-from bakeoff.stats.results import Estimate, Power, SignificanceResult
+from bakeoff.stats.results import Estimate, Power
 from bakeoff.stats.sequential import (
     anytime_test,
     mean_confidence_sequence,
@@ -40,7 +47,7 @@ def summarize_pair(data: PairData) -> PairSummary:
     """
     table = data.prompt_table
     wins, losses = data.wins_and_losses
-    order, counts = order_bias(data.judgment_table), verdict_accounting(data)
+    order = order_bias(data.judgment_table)
     if not len(table):
         return PairSummary(
             a=data.a,
@@ -50,12 +57,14 @@ def summarize_pair(data: PairData) -> PairSummary:
             losses=0,
             ties=0,
             order=order,
-            accounting=counts,
+            accounting=verdict_accounting(data),
             margin=data.margin,
             outcome="not enough data",
             verdict="",
         )
-    units, rate = data.unit_means(data.preferences), data.win_rate(table)
+    units = data.unit_means(data.preferences)
+    deciding = deciding_rate(data.order_design, data.inference)
+    rate = deciding.rate
     lengths, scores = length_differences(data), _score_statistics(data)
     judged_twice = len(table.known_consistency)
     return PairSummary(
@@ -68,7 +77,12 @@ def summarize_pair(data: PairData) -> PairSummary:
         ties=len(table) - wins - losses,
         win_rate=rate,
         decisive_win_rate=_decisive_share(data),
-        sign_test=_sign_test(data, units),
+        deciding_prompts=deciding.prompts,
+        test=deciding.test,
+        winner_share=deciding.rows.winner_share,
+        **_published(data, rate),
+        identical=len(data.identical_prompts),
+        repeated=data.repeated_prompts,
         scores_a=scores.a,
         scores_b=scores.b,
         score_difference=scores.difference,
@@ -86,7 +100,7 @@ def summarize_pair(data: PairData) -> PairSummary:
         agreement=tuple(judge_agreements(data)),
         power=_power(data, units) if len(units) > 1 else None,
         variance=variance_components(data),
-        accounting=counts,
+        accounting=verdict_accounting(data, deciding.rows),
         margin=data.margin,
         outcome="not enough data",
         verdict="",
@@ -108,14 +122,23 @@ def _decisive_share(data: PairData) -> Estimate | None:
     return Estimate(wins / n, low, high, "confidence sequence, beta mixture", n)
 
 
-def _sign_test(data: PairData, units: Values) -> SignificanceResult:
-    """The sign test over the units; with early stopping, an anytime test."""
-    if data.config.design.sequential:
-        return anytime_test(units)
-    if data.clusters is None:
-        return sign_test(*data.wins_and_losses)
-    means = np.round(units, 9)
-    return sign_test(int((means > 0.5).sum()), int((means < 0.5).sum()))
+def _published(data: PairData, rate: Estimate) -> dict[str, Any]:
+    """The fields of a summary about the win rate as leaderboards publish it."""
+    table = judgment_table(data.a, data.judgments, data.prompt_ids)
+    prompts = aggregate_by_prompt(aggregate_by_judge(table).rows, data.config.panel)
+    published = cluster_t_interval(rounded_preferences(prompts), data.tag_clusters(prompts.prompt))
+    wins, losses = int((prompts.side == 1).sum()), int((prompts.side == -1).sum())
+    reasons = {
+        "identical completions are ties": bool(len(data.identical_prompts)),
+        "both orders of presentation have equal weights": data.order_design.identified,
+    }
+    why = " and ".join(reason for reason, applies in reasons.items() if applies)
+    differs = abs(published.estimate - rate.estimate) >= 1e-9
+    return {
+        "published": published,
+        "published_test": sign_test(wins, losses),
+        "published_differs": f"in the deciding win rate {why}" if differs else "",
+    }
 
 
 class _ScoreStatistics(NamedTuple):
@@ -166,9 +189,14 @@ def _score_stats(values: Sequence[float]) -> ScoreStats:
     return ScoreStats(mean=fmean(values), sd=stdev(values) if len(values) > 1 else 0.0)
 
 
-def verdict_accounting(data: PairData) -> Accounting:
-    """The numbers of requested, obtained and failed verdicts, in total and by judge and order."""
+def verdict_accounting(data: PairData, rows: WeightedRows | None = None) -> Accounting:
+    """The numbers of requested, obtained and failed verdicts, in total and by judge and order.
+
+    `rows` are those of the deciding win rate; without them no worst case is known, unless nothing
+    was judged.
+    """
     table, failures = data.judgment_table, data.failures
+    worst_case = (0.0, 1.0) if not len(table) else _worst_case(data, rows) if rows else None
     counts = np.bincount(table.judge, minlength=len(table.judges)).tolist()
     by_judge = dict(zip(table.judges, counts, strict=True))
     return Accounting(
@@ -180,7 +208,7 @@ def verdict_accounting(data: PairData) -> Accounting:
         by_order=_counts_by_key(
             _judgments_by_order(data), [f"{failure.first} first" for failure in failures]
         ),
-        worst_case=_worst_case(data),
+        worst_case=worst_case,
     )
 
 
@@ -207,19 +235,17 @@ def _judgments_by_order(data: PairData) -> dict[str, int]:
     return {key: int(mask.sum()) for key, mask in masks.items() if mask.any()}
 
 
-def _worst_case(data: PairData) -> tuple[float, float]:
-    """The win rate if every failed verdict were a loss of a, and if every one were a win."""
+def _worst_case(data: PairData, rows: WeightedRows) -> tuple[float, float]:
+    """The win rate if every failed verdict were a loss of a, and if every one were a win.
+
+    A prompt whose verdicts all failed counts like one that decides.
+    """
     failed = Counter(failure.prompt_id for failure in data.failures)
-    table = data.prompt_table
-    judged = np.bincount(data.judgment_table.prompt, minlength=len(data.prompt_ids))[table.prompt]
-    rows = {data.prompt_ids[prompt]: row for row, prompt in enumerate(table.prompt.tolist())}
-    requested = judged.astype(np.float64)
-    for prompt_id in failed.keys() & rows.keys():
-        requested[rows[prompt_id]] += failed[prompt_id]
-    won = sum((table.preference * judged / requested).tolist())
-    undecided = sum(
-        count / requested[rows[prompt_id]] if prompt_id in rows else 1.0
-        for prompt_id, count in failed.items()
-    )
-    prompts = len(rows.keys() | failed.keys())
-    return won / prompts, min(1.0, (won + float(undecided)) / prompts)
+    failed_counts = np.array([failed[prompt_id] for prompt_id in data.prompt_ids])
+    judged = np.bincount(data.judgment_table.prompt, minlength=len(data.prompt_ids))
+    lost = (failed_counts / np.maximum(1, failed_counts + judged))[rows.prompt]
+    decided = {data.prompt_ids[prompt] for prompt in np.unique(rows.prompt).tolist()}
+    share = len(decided) / len(decided | failed.keys())  # of the prompts that decide
+    won = share * math.fsum(rows.weight * rows.preference * (1 - lost))
+    undecided = share * math.fsum(rows.weight * lost) + 1 - share
+    return max(0.0, won), min(1.0, won + undecided)

@@ -1,10 +1,11 @@
 """The evidence on a pair of models, arranged for analysis, and the settings of the analysis."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain, combinations
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -16,26 +17,26 @@ from bakeoff.analysis.aggregate import (
     PromptTable,
     aggregate_by_judge,
     aggregate_by_prompt,
+    rounded_preferences,
 )
+from bakeoff.analysis.deciding_rate import InferenceSettings
 from bakeoff.analysis.judgment_table import JudgmentTable, judgment_table
+from bakeoff.analysis.order_design import OrderDesign, PromptSequence
 from bakeoff.records import (
     CLUSTER_TAG,
-    HUMAN_PREFIX,
     MARGIN,
     Comparison,
     Completion,
     Design,
-    Evidence,
     Failure,
     HumanSample,
     Judgment,
     Prompt,
-    Results,
 )
 from bakeoff.stats.arrays import Codes, Mask, Values
-from bakeoff.stats.intervals import cluster_means, win_rate
-from bakeoff.stats.results import Estimate
-from bakeoff.stats.sequential import mean_confidence_sequence
+from bakeoff.stats.intervals import cluster_means
+
+_NUMBERS = re.compile(r"(\d+)")
 
 PromptCompletions = Mapping[str, Sequence[Completion]]  # by prompt id
 
@@ -87,6 +88,10 @@ class PairData:
     failures: Sequence[Failure]
     origins: Mapping[str, str]
     config: AnalysisConfig
+    clusters_by_prompt: Mapping[str, str] = field(default_factory=dict)
+    """Name of the cluster of each prompt that shares one, by id."""
+    identical: Set[tuple[str, int]] = frozenset()
+    """Prompt id and sample of the completions of a and b with the same text."""
     labels: Sequence[Judgment] = ()
     """Judgments of people, if there are other judges too."""
     label_selection: HumanSample = "random"
@@ -109,8 +114,20 @@ class PairData:
 
     @cached_property
     def judgment_table(self) -> JudgmentTable:
-        """A row per judgment; prompts are indices into `prompt_ids`."""
-        return judgment_table(self.a, self.judgments, self.prompt_ids)
+        """A row per judgment; prompts are indices into `prompt_ids`.
+
+        Verdicts on identical completions are ties.
+        """
+        table = judgment_table(self.a, self.judgments, self.prompt_ids)
+        identical = (
+            [
+                (self.prompt_ids[prompt], sample) in self.identical
+                for prompt, sample in zip(table.prompt.tolist(), table.sample.tolist(), strict=True)
+            ]
+            if self.identical
+            else ()
+        )
+        return table.with_ties(np.array(identical, dtype=np.bool_)) if any(identical) else table
 
     @property
     def judges(self) -> tuple[str, ...]:
@@ -182,13 +199,38 @@ class PairData:
         """The preference for a of each row of `prompt_table`."""
         return rounded_preferences(self.prompt_table)
 
-    def win_rate(self, table: PromptTable) -> Estimate:
-        """The win rate of a; with early stopping, its interval is a confidence sequence."""
-        values, clusters = rounded_preferences(table), self.clusters_of_indices(table.prompt)
-        if self.config.design.sequential:
-            units = values if clusters is None else cluster_means(values, clusters)
-            return mean_confidence_sequence(units, self.config.alpha)
-        return win_rate(values, clusters, 1 - self.config.alpha)
+    @cached_property
+    def order_design(self) -> OrderDesign:
+        """The orders in which each judge saw each prompt, and the rows that decide."""
+        return self.order_design_of(self.judgment_table)
+
+    def order_design_of(self, table: JudgmentTable) -> OrderDesign:
+        """The order design of some of the judgments."""
+        config = self.config
+        return OrderDesign(table, self._sequence, config.panel, config.design.sequential)
+
+    @cached_property
+    def _sequence(self) -> PromptSequence:
+        place = {prompt_id: position for position, prompt_id in enumerate(self.prompts)}
+        ids = sorted(self.prompt_ids, key=natural_key)
+        by_id = {prompt_id: position for position, prompt_id in enumerate(ids)}
+        positions = [(place.get(i, len(place)), by_id[i]) for i in self.prompt_ids]
+        tags = [set(self.tags(i)) for i in self.prompt_ids]
+        counts = Counter(tag for of_prompt in tags for tag in of_prompt)
+        common = [tag for tag, n in counts.items() if n > 1 and not is_cluster_tag(tag)]
+        has_tag = [[tag in of_prompt for tag in sorted(common)] for of_prompt in tags]
+        return PromptSequence(
+            np.array(positions, dtype=np.float64).reshape(-1, 2),
+            np.array(has_tag, dtype=np.bool_).reshape(len(tags), len(common)),
+        )
+
+    @property
+    def inference(self) -> InferenceSettings:
+        """How the rows of a win rate are averaged and tested."""
+        config = self.config
+        return InferenceSettings(
+            self._clusters[0], config.panel, config.alpha, config.design.sequential
+        )
 
     @property
     def wins_and_losses(self) -> tuple[int, int]:
@@ -198,24 +240,30 @@ class PairData:
 
     @cached_property
     def clusters(self) -> Codes | None:
-        """The cluster code of each row of `prompt_table`; None if no prompt has a cluster tag."""
+        """The cluster code of each row of `prompt_table`; None if no prompt is in a cluster."""
         return self.clusters_of_indices(self.prompt_table.prompt)
 
     @property
     def units(self) -> list[str]:
-        """The unit of inference of each row: the cluster tag of its prompt, or the prompt id."""
+        """The unit of inference of each row: the cluster of its prompt, or the prompt id."""
         names = self._unit_names
         return [names[prompt] for prompt in self.prompt_table.prompt.tolist()]
 
+    def tag_clusters(self, prompts: Codes) -> Codes | None:
+        """The cluster codes of these indices into `prompt_ids`, from cluster tags alone."""
+        ids = [self.prompt_ids[prompt] for prompt in prompts.tolist()]
+        names = [next(filter(is_cluster_tag, self.tags(i)), i) for i in ids]
+        return None if names == ids else np.unique(names, return_inverse=True)[1]
+
     def clusters_of_indices(self, prompts: Codes) -> Codes | None:
-        """The cluster codes of these indices into `prompt_ids`; None if none has a cluster tag."""
+        """The cluster codes of these indices into `prompt_ids`; None if none is in a cluster."""
         codes, tagged = self._clusters
         return codes[prompts] if tagged[prompts].any() else None
 
     def clusters_of_ids(self, prompt_ids: Sequence[str]) -> Codes | None:
-        """The cluster codes of these prompts; None if none has a cluster tag.
+        """The cluster codes of these prompts; None if none is in a cluster.
 
-        A prompt without a cluster tag is a cluster of its own.
+        A prompt outside a cluster is a cluster of its own.
         """
         names = [self._unit_name(prompt_id) for prompt_id in prompt_ids]
         if names == list(prompt_ids):
@@ -228,7 +276,7 @@ class PairData:
 
     @cached_property
     def _clusters(self) -> tuple[Codes, Mask]:
-        """The cluster code of each of `prompt_ids`, and whether it has a cluster tag."""
+        """The cluster code of each of `prompt_ids`, and whether it is in a cluster."""
         names = self._unit_names
         codes = {name: code for code, name in enumerate(sorted(set(names)))}
         tagged = [name != id_ for name, id_ in zip(names, self.prompt_ids, strict=True)]
@@ -242,7 +290,7 @@ class PairData:
         return self.prompts[prompt_id].tags if prompt_id in self.prompts else ()
 
     def _unit_name(self, prompt_id: str) -> str:
-        return next((t for t in self.tags(prompt_id) if t.startswith(CLUSTER_TAG)), prompt_id)
+        return self.clusters_by_prompt.get(prompt_id, prompt_id)
 
     def paired_completions(
         self,
@@ -255,15 +303,20 @@ class PairData:
             if a and b:
                 yield row, a, b
 
+    @property
+    def repeated_prompts(self) -> int:
+        """The number of judged prompts in a cluster without a cluster tag of their own."""
+        return sum(
+            prompt_id in self.clusters_by_prompt
+            and not any(map(is_cluster_tag, self.tags(prompt_id)))
+            for prompt_id in self.prompt_ids
+        )
+
     @cached_property
     def identical_prompts(self) -> Codes:
-        """The prompts with identical completions of a and b, as indices into `prompt_ids`."""
-        rows = [
-            row
-            for row, a, b in self.paired_completions()
-            if [c.text for c in a] == [c.text for c in b]
-        ]
-        return self.prompt_table.prompt[rows]
+        """The judged prompts whose completions are all identical, as indices into `prompt_ids`."""
+        texts = [row for row, a, b in self.paired_completions() if _same_texts(a, b)]
+        return self.prompt_table.prompt[texts]
 
     def judged_text(self, prompt_id: str) -> str:
         """The messages and completions that a judge may have read for a prompt, in lower case."""
@@ -279,70 +332,15 @@ class PairData:
         return values if self.clusters is None else cluster_means(values, self.clusters)
 
 
-def rounded_preferences(table: PromptTable) -> Values:
-    """The preferences for a, rounded to 9 digits.
-
-    Without rounding, p and 1 - (1 - p) may differ in the last bit, so that equal ranks would not be
-    tied.
-    """
-    return np.round(table.preference, 9)
+def _same_texts(a: Sequence[Completion], b: Sequence[Completion]) -> bool:
+    return [completion.text for completion in a] == [completion.text for completion in b]
 
 
-def build_pair_data(evidence: Evidence, config: AnalysisConfig) -> list[PairData]:
-    """The data of each pair of models with a judgment or a failure, in the order of the models."""
-    prompts = {prompt.id: prompt for prompt in evidence.prompts}
-    completions: dict[str, dict[str, list[Completion]]] = defaultdict(lambda: defaultdict(list))
-    for row in sorted(evidence.completions, key=lambda row: row.sample):
-        completions[row.model][row.prompt_id].append(row.completion)
-    people = _additional_people(evidence)
-    judgments, labels = _lists_by_pair(evidence.models), _lists_by_pair(evidence.models)
-    for judgment in evidence.judgments:
-        by_pair = labels if judgment.judge in people else judgments
-        if (of_pair := by_pair.get((judgment.first, judgment.second))) is not None:
-            of_pair.append(judgment)
-    failures: dict[frozenset[str], list[Failure]] = defaultdict(list)
-    for failure in evidence.failures:
-        if failure.first and failure.second and failure.participant not in people:
-            failures[frozenset((failure.first, failure.second))].append(failure)
-    compared = [
-        (a, b)
-        for a, b in combinations(evidence.models, 2)
-        if judgments[a, b] or failures[frozenset((a, b))]
-    ]
-    return [
-        PairData(
-            a,
-            b,
-            prompts,
-            completions,
-            judgments[a, b],
-            failures[frozenset((a, b))],
-            evidence.origins,
-            config._replace(design=evidence.design, pairs=len(compared)),
-            labels[a, b],
-            evidence.human_sample,
-        )
-        for a, b in compared
-    ]
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """A sort key that orders the numbers in names by value: `q2` before `q10`."""
+    return [(len(part), part) if part.isdigit() else (0, part) for part in _NUMBERS.split(name)]
 
 
-def pair_data_of(results: Results) -> dict[tuple[str, str], PairData]:
-    """The data behind each pair of a results file, by the names of the two models."""
-    config = AnalysisConfig.from_config(results.config)
-    return {(data.a, data.b): data for data in build_pair_data(results.evidence, config)}
-
-
-def _lists_by_pair(models: Sequence[str]) -> dict[tuple[str, str], list[Judgment]]:
-    """An empty list for each pair of models, the same list under both orders of the names."""
-    lists: dict[tuple[str, str], list[Judgment]] = {}
-    for a, b in combinations(models, 2):
-        lists[a, b] = lists[b, a] = []
-    return lists
-
-
-def _additional_people(evidence: Evidence) -> set[str]:
-    """The human judges beside other judges; empty if all judges are human."""
-    judges = {j.judge for j in evidence.judgments}
-    judges |= {f.participant for f in evidence.failures if f.stage == "judgment"}
-    people = {judge for judge in judges if evidence.origins.get(judge, "").startswith(HUMAN_PREFIX)}
-    return people if judges - people else set()
+def is_cluster_tag(tag: str) -> bool:
+    """Whether a tag names the cluster of a prompt."""
+    return tag.startswith(CLUSTER_TAG)

@@ -1,22 +1,32 @@
 """Checks of the sample and the design: numbers of prompts and pairs, order, failures."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from bakeoff.analysis.findings import CheckInput, Finding, VerdictCheck, unit_count
+from bakeoff.analysis.deciding_rate import deciding_rate
+from bakeoff.analysis.findings import (
+    CheckInput,
+    Finding,
+    VerdictCheck,
+    interval_outcome,
+    unit_count,
+)
+from bakeoff.analysis.order_design import MIN_PER_ORDER, SingleOrders
 
 MIN_PROMPTS = 20  # or clusters of prompts
 MAX_FAILED = 0.02  # of the requested verdicts
 MAX_FLIPPED = 0.5  # of the prompts judged in both orders
-FIRST_SHARE_RANGE = (0.25, 0.75)  # of the verdicts with a shown first, in a random order
+MAX_UNKNOWN_ORDER = 0.1  # of the verdicts, without a recorded order
 
 
 def _few_prompts(inputs: CheckInput) -> Iterator[Finding]:
     if unit_count(inputs.pair) < MIN_PROMPTS:
         what = "clusters of prompts" if inputs.pair.clusters else "prompts"
+        decide = "were judged" if inputs.pair.deciding_prompts == inputs.pair.prompts else "decide"
         yield Finding(
             "few prompts",
             unit_count(inputs.pair),
-            f"{unit_count(inputs.pair)} {what} were judged, {MIN_PROMPTS} are the least",
+            f"{unit_count(inputs.pair)} {what} {decide}, {MIN_PROMPTS} are the least",
             "judge more prompts with --limit",
         )
 
@@ -32,27 +42,94 @@ def _many_comparisons(inputs: CheckInput) -> Iterator[Finding]:
         )
 
 
-def _order_design(inputs: CheckInput) -> Iterator[Finding]:
-    if (inputs.data.judgment_table.preference == 0.5).all():
-        return  # no order effect makes every verdict a tie
-    order, action = inputs.pair.order, "judge each pair in both orders"
-    shown = order.shown_first
-    if order.identified == "not recorded":
-        message = "nothing says which completion the judge saw first, so a habit cannot be told"
-        yield Finding("order not recorded", 0.0, message, action)
-    elif shown is not None and order.identified == "one order":
-        first = inputs.pair.a if shown == 1 else inputs.pair.b
-        message = f"{first} was always shown first ({inputs.pair.accounting.judged} verdicts)"
-        yield Finding("one order", shown, message, action)
-    elif shown is not None and not FIRST_SHARE_RANGE[0] <= shown <= FIRST_SHARE_RANGE[1]:
-        message = f"{inputs.pair.a} was shown first in {100 * shown:.0f} % of the verdicts"
-        yield Finding("order not balanced", shown, message, action)
+def _unknown_order(inputs: CheckInput) -> Iterator[Finding]:
+    """Too many verdicts do not record their order, or they would change the outcome."""
+    design, data = inputs.data.order_design, inputs.data
+    share, total = design.unknown_share, len(design.table)
+    if not share or (share <= MAX_UNKNOWN_ORDER and not design.identified):
+        return
+    count = round(share * total)
+    subject = f"{count} of {total} verdicts do not record" if share < 1 else "no verdict records"
+    message = f"{subject} which completion the judge saw first"
+    if share <= MAX_UNKNOWN_ORDER:
+        everything = replace(design, assume_known=True)
+        rate = deciding_rate(everything, data.inference).rate
+        if interval_outcome(rate, data.margin / 100) == inputs.outcome:
+            return
+        message = f"{message}, and would change the outcome"
+    yield Finding(
+        "order not recorded",
+        share,
+        f"{message}: a preference for a position cannot be told from quality",
+        "judge each pair in both orders",
+    )
+
+
+def _single_orders(inputs: CheckInput) -> Iterator[Finding]:
+    """No judge saw enough prompts in both orders."""
+    design, action = inputs.data.order_design, "judge each pair in both orders"
+    if design.identified or design.unknown_share == 1:
+        return
+    models = (inputs.pair.a, inputs.pair.b)
+    yield from (single_order_finding(single, models, action) for single in design.singles)
+
+
+def single_order_finding(single: SingleOrders, models: tuple[str, str], action: str) -> Finding:
+    """Why the prompts that a judge saw in one order do not decide."""
+    counts, judge = (single.a_first, single.b_first), single.judge
+    prompts = sum(counts)
+    if min(counts) == 0:
+        first = models[counts.index(prompts)]
+        message = f"{judge} always saw {first} first ({prompts} prompts)"
+        return Finding("one order", float(first == models[0]), message, action)
+    if min(counts) < MIN_PER_ORDER:
+        shares = " and ".join(
+            f"{m} first on {n} prompts" for m, n in zip(models, counts, strict=True)
+        )
+        message = f"{judge} saw {shares}, and each order needs {MIN_PER_ORDER}"
+        return Finding("order not balanced", counts[0] / prompts, message, action)
+    message = (
+        f"the order in which {judge} saw the completions can be predicted from the tags or the "
+        f"position of the prompts (p = {single.p:.2g})"
+    )
+    return Finding(
+        "order predictable", single.p, message, "draw the order of each prompt at random"
+    )
+
+
+def _position_decides(inputs: CheckInput) -> Iterator[Finding]:
+    order = inputs.pair.order
     effect = abs(order.effect.estimate) if order.effect else 0.0
     if order.identified == "random order" and effect > MAX_FLIPPED:
-        message = f"being shown first moves the win rate by {100 * effect:.0f} points"
         yield Finding(
-            "order effect", effect, message, "take another judge: this one follows the place"
+            "order effect",
+            effect,
+            f"being shown first moves the win rate by {100 * effect:.0f} points",
+            "take another judge: this one follows the place",
         )
+
+
+def _counts_against_mean(inputs: CheckInput) -> Iterator[Finding]:
+    """More prompts are won by the model with the lower mean preference."""
+    rate, share = inputs.pair.win_rate, inputs.pair.winner_share
+    if inputs.outcome not in ("better", "worse") or rate is None or share is None:
+        return
+    if counts_disagree(share, rate.estimate):
+        ahead, behind = (
+            (inputs.pair.a, inputs.pair.b) if share > 0.5 else (inputs.pair.b, inputs.pair.a)
+        )
+        yield Finding(
+            "counts disagree",
+            share,
+            f"{ahead} wins more prompts, but {behind} has the higher mean preference: a few "
+            "prompts with strong preferences make the mean",
+            "read these prompts; add a judge that decides between win, tie and loss",
+        )
+
+
+def counts_disagree(winner_share: float, mean: float) -> bool:
+    """Whether the counts of winners and the mean preference are on opposite sides of 0.5."""
+    return (round(winner_share, 9) - 0.5) * (round(mean, 9) - 0.5) < 0
 
 
 def _failed_verdicts(inputs: CheckInput) -> Iterator[Finding]:
@@ -77,6 +154,9 @@ def _failed_verdicts(inputs: CheckInput) -> Iterator[Finding]:
 SAMPLE_CHECKS: tuple[VerdictCheck, ...] = (
     _few_prompts,
     _many_comparisons,
-    _order_design,
+    _unknown_order,
+    _single_orders,
+    _position_decides,
+    _counts_against_mean,
     _failed_verdicts,
 )

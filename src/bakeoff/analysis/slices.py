@@ -2,12 +2,12 @@
 
 from collections import defaultdict
 
+from bakeoff.analysis.deciding_rate import DecidingRate, deciding_rate
 from bakeoff.analysis.pair_data import PairData
+from bakeoff.analysis.sample_checks import counts_disagree
 from bakeoff.records import CLUSTER_TAG, Slice, SliceOutcome
-from bakeoff.stats.intervals import win_rate
-from bakeoff.stats.tests import holm, sign_test
-
-MIN_PROMPTS = 15  # of a slice with an outcome
+from bakeoff.stats.results import NO_INTERVAL
+from bakeoff.stats.tests import holm
 
 
 def tag_slices(data: PairData, *, withheld: bool) -> list[Slice]:
@@ -18,35 +18,32 @@ def tag_slices(data: PairData, *, withheld: bool) -> list[Slice]:
             if not tag.startswith(CLUSTER_TAG):
                 rows_by_tag[tag].append(row)
     tags = sorted(rows_by_tag, key=lambda tag: (-len(rows_by_tag[tag]), tag))
-    p_values = [_p_value(data, rows_by_tag[tag]) for tag in tags]
+    rates = [
+        deciding_rate(data.order_design, data.inference, data.prompt_table.prompt[rows_by_tag[tag]])
+        for tag in tags
+    ]
+    adjusted = holm([rate.test.p for rate in rates])
     return [
-        _slice(data, tag, rows_by_tag[tag], (p, adjusted), withheld=withheld)
-        for tag, p, adjusted in zip(tags, p_values, holm(p_values), strict=True)
+        _slice(tag, len(rows_by_tag[tag]), rate, p, withheld=withheld)
+        for tag, rate, p in zip(tags, rates, adjusted, strict=True)
     ]
 
 
-def _p_value(data: PairData, rows: list[int]) -> float:
-    sides = data.prompt_table.side[rows]
-    return sign_test(int((sides == 1).sum()), int((sides == -1).sum())).p
-
-
 def _slice(
-    data: PairData, tag: str, rows: list[int], p_values: tuple[float, float], *, withheld: bool
+    tag: str, prompts: int, rate: DecidingRate, adjusted_p: float, *, withheld: bool
 ) -> Slice:
-    clusters = data.clusters[rows] if data.clusters is not None else None
-    rate = win_rate(data.preferences[rows], clusters)
-    no_outcome = withheld or len(rows) < MIN_PROMPTS
+    decides = rate.identified and rate.rate.method != NO_INTERVAL and not withheld
     return Slice(
         tag=tag,
-        prompts=len(rows),
-        win_rate=rate,
-        p=p_values[0],
-        adjusted_p=p_values[1],
-        outcome=None if no_outcome else _outcome(rate.estimate, p_values[1]),
+        prompts=prompts,
+        win_rate=rate.rate,
+        p=rate.test.p,
+        adjusted_p=adjusted_p,
+        outcome=_outcome(rate, adjusted_p) if decides else None,
     )
 
 
-def _outcome(rate: float, p: float) -> SliceOutcome:
-    if p >= 0.05:
+def _outcome(rate: DecidingRate, adjusted_p: float) -> SliceOutcome:
+    if adjusted_p >= 0.05 or counts_disagree(rate.rows.winner_share, rate.rate.estimate):
         return "no difference shown"
-    return "better" if rate > 0.5 else "worse"
+    return "better" if rate.rate.estimate > 0.5 else "worse"

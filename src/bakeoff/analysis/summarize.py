@@ -1,11 +1,12 @@
 """The summary of evidence: models, pairs, ratings, null checks and usage."""
 
 from bakeoff.analysis.completions import summarize_model
+from bakeoff.analysis.evidence_pairs import build_pair_data
 from bakeoff.analysis.flags import find_flags
 from bakeoff.analysis.null_check import null_checks
 from bakeoff.analysis.pair import summarize_pair
-from bakeoff.analysis.pair_data import AnalysisConfig, PairData, build_pair_data
-from bakeoff.analysis.ratings import fit_ratings
+from bakeoff.analysis.pair_data import AnalysisConfig, PairData
+from bakeoff.analysis.ratings import rank_models
 from bakeoff.analysis.slices import tag_slices
 from bakeoff.analysis.spending import summarize_spending
 from bakeoff.analysis.verdict import decide
@@ -27,16 +28,20 @@ def summarize(
     pair_data = build_pair_data(evidence, config)
     pairs = [summarize_pair(data) for data in pair_data]
     if len(pairs) > 1:
-        adjusted = holm([pair.sign_test.p if pair.sign_test else 1.0 for pair in pairs])
+        adjusted = holm([pair.test.p if pair.test else 1.0 for pair in pairs])
         pairs = [pair.with_holm_p(p) for pair, p in zip(pairs, adjusted, strict=True)]
     checks, notes = null_checks(evidence.null_check, config)
-    ratings, rating_model = fit_ratings(evidence.models, pair_data)
+    pairs = [_with_verdict(p, data) for p, data in zip(pairs, pair_data, strict=True)]
+    ranking = rank_models(evidence.models, [*zip(pairs, pair_data, strict=True)])
     return Summary(
         estimand=ESTIMAND,
         models=tuple(summarize_model(model, evidence) for model in evidence.models),
-        pairs=tuple(_with_verdict(p, data) for p, data in zip(pairs, pair_data, strict=True)),
-        ratings=tuple(ratings),
-        rating_model=rating_model,
+        pairs=tuple(pairs),
+        ratings=tuple(ranking.ratings),
+        rating_model=ranking.model,
+        ratings_withheld=ranking.withheld,
+        published_ratings=tuple(ranking.published.ratings) if ranking.published else (),
+        published_rating_model=ranking.published.model if ranking.published else None,
         null_checks=tuple(checks),
         usage=tuple(summarize_spending(evidence)),
         notes=tuple(dict.fromkeys((*evidence.notes, *notes))),

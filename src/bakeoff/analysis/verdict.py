@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from bakeoff.analysis.checks import WEAKENING, run_checks
-from bakeoff.analysis.findings import CheckInput, Finding, unit_count
+from bakeoff.analysis.findings import CheckInput, Finding, interval_outcome, unit_count
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.analysis.sample_checks import MIN_PROMPTS
 from bakeoff.records import Outcome, PairSummary
@@ -32,19 +32,6 @@ def decide(pair: PairSummary, data: PairData) -> VerdictDecision:
         sentence = _not_enough_data(pair, pair.win_rate, outcome, reasons)
         return VerdictDecision("not enough data", sentence, reasons)
     return VerdictDecision(outcome, _sentence(pair, pair.win_rate, outcome))
-
-
-def interval_outcome(rate: Estimate, margin: float) -> Outcome:
-    """The outcome of the interval alone, compared with 0.5 and with the margin, a share.
-
-    Returns `better`, `worse`, `equivalent` or `not enough data`.
-    """
-    low, high = rate.low, rate.high
-    if low > 0.5:
-        return "better"
-    if high < 0.5:
-        return "worse"
-    return "equivalent" if 0.5 - margin <= low and high <= 0.5 + margin else "not enough data"
 
 
 def _sentence(pair: PairSummary, rate: Estimate, outcome: Outcome) -> str:

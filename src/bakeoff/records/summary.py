@@ -141,6 +141,11 @@ class JudgeCard(Counts):
     cost: float | None = None
     """US dollars for 100 pairs with all orders and repeats; None if the price is unknown."""
 
+    def withheld(self) -> Self:
+        """Return the card with its outcomes withheld."""
+        without: Outcome | None = "withheld" if self.outcome_without else None
+        return self.model_copy(update={"outcome": "withheld", "outcome_without": without})
+
 
 class HumanVotes(Record):
     """Votes of people on a pair that judges compared too."""
@@ -185,11 +190,12 @@ class Slice(Record):
     prompts: int
     win_rate: Estimate
     p: float
-    """P-value of the sign test."""
+    """P-value of the test that decides, over the prompts or clusters of the slice."""
     adjusted_p: float
     """P-value with Holm's adjustment over all slices of the pair."""
     outcome: SliceOutcome | None
-    """None if there are too few prompts, or if the verdict on the pair is withheld."""
+    """None if there are too few prompts, if their order of presentation allows no conclusion, or if
+    the verdict on the pair is withheld."""
 
 
 class PairSummary(Record):
@@ -199,7 +205,7 @@ class PairSummary(Record):
     b: str
     prompts: int
     clusters: int | None = None
-    """Clusters of prompts; None if no prompt has a cluster tag."""
+    """Clusters of prompts; None if no prompt is in a cluster."""
     wins: int
     losses: int
     ties: int
@@ -207,11 +213,29 @@ class PairSummary(Record):
     """Probability that a is better on a prompt; a tie counts half."""
     decisive_win_rate: Estimate | None = None
     """Win rate over prompts without a tie."""
-    sign_test: SignificanceResult | None = None
-    """Test of no difference over prompts, or clusters: the exact sign test, or an anytime test
-    after early stopping."""
+    deciding_prompts: int = 0
+    """Prompts that `win_rate` averages: prompts whose order of presentation allows no conclusion do
+    not decide."""
+    test: SignificanceResult | None = None
+    """The test of no difference that decides: p < 0.05 if and only if the interval of `win_rate`
+    excludes 0.5, with a smaller bound where several pairs share the error rate."""
+    winner_share: float | None = None
+    """The mean of the winners, 1 for a, 0 for b and 0.5 for a tie, with the weights of
+    `win_rate`."""
     holm_p: float | None = None
-    """The p-value of `sign_test`, adjusted for all pairs of the summary."""
+    """The p-value of `test`, adjusted for all pairs of the summary."""
+    published: Estimate | None = None
+    """The mean preference over all prompts with Student's t interval, as leaderboards publish it.
+    It decides nothing: it ignores the order of presentation, and identical completions count as
+    the judge decided."""
+    published_test: SignificanceResult | None = None
+    """The exact sign test of the prompts that a won against those that b won, as published."""
+    published_differs: str = ""
+    """Why `published` differs from `win_rate`; empty if it does not."""
+    identical: int = 0
+    """Prompts with identical completions, which are ties."""
+    repeated: int = 0
+    """Prompts in a cluster because they repeat, or nearly repeat, the text of another one."""
     scores_a: ScoreStats | None = None
     scores_b: ScoreStats | None = None
     score_difference: ScoreDifference | None = None
@@ -245,7 +269,7 @@ class PairSummary(Record):
     """Other warnings."""
 
     def with_holm_p(self, holm_p: float) -> Self:
-        """Return a copy with `holm_p`, the p-value of the sign test adjusted for all pairs."""
+        """Return a copy with `holm_p`, the p-value of the test adjusted for all pairs."""
         return self.model_copy(update={"holm_p": holm_p})
 
     def with_verdict(
@@ -257,13 +281,20 @@ class PairSummary(Record):
         slices: tuple[Slice, ...],
         flags: tuple[Flag, ...],
     ) -> Self:
-        """Return the summary with its verdict, slices and flags."""
+        """Return the summary with its verdict, slices and flags.
+
+        A verdict that is withheld withholds the outcomes of its judges, too.
+        """
+        judges = self.judges
+        if outcome == "withheld":
+            judges = tuple(judge.withheld() for judge in judges)
         conclusions = {
             "outcome": outcome,
             "verdict": verdict,
             "reasons": reasons,
             "slices": slices,
             "flags": flags,
+            "judges": judges,
         }
         return self.model_copy(update=conclusions)
 
@@ -308,7 +339,7 @@ class RatingModel(Record):
     """The model, the treatment of the order of presentation and the method of the intervals."""
     prompts: int = Field(ge=1)
     clusters: int | None = None
-    """Clusters of prompts; None if no prompt has a cluster tag."""
+    """Clusters of prompts; None if no prompt is in a cluster."""
     tie_parameter: float | None = Field(default=None, ge=0)
     """Davidson's nu: equal models tie with probability nu / (2 cosh(first_advantage / 2) + nu).
     None if not fitted."""
@@ -329,6 +360,12 @@ class Summary(Record):
     ratings: tuple[Rating, ...] = ()
     """Strongest first; empty with two models."""
     rating_model: RatingModel | None = None
+    ratings_withheld: str = ""
+    """Why there are no ratings of three models or more, as a sentence; empty if there are."""
+    published_ratings: tuple[Rating, ...] = ()
+    """Ratings from all judged pairs, without ranks and groups, as leaderboards publish them; only
+    if the verdict on a pair is withheld, so that `ratings` are missing or leave it out."""
+    published_rating_model: RatingModel | None = None
     null_checks: tuple[NullCheck, ...] = ()
     usage: tuple[StageUsage, ...] = ()
     """Tokens and cost of the evidence per model and judge, over all runs."""

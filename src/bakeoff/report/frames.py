@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from bakeoff.analysis.aggregate import preference_of, winner_of
-from bakeoff.analysis.pair_data import PairData, pair_data_of
+from bakeoff.analysis.evidence_pairs import pair_data_of
+from bakeoff.analysis.pair_data import PairData
 from bakeoff.errors import ConfigError
 from bakeoff.records import Judgment, Results
 from bakeoff.records.results import Library

@@ -128,7 +128,7 @@ def print_results(console: Console, results: Results, samples: int) -> None:
     """Print the summary of each pair of models as the guide shows it, then `samples` prompts."""
     _print_failures(console, results)
     summary = results.summary
-    if summary.ratings:
+    if summary.ratings or summary.ratings_withheld:
         print_sections(console, {"Ratings (log-odds)": rating_lines(summary)})
     printed: set[str] = set()  # a model's flags are printed with its first pair
     for pair in summary.pairs:

@@ -11,9 +11,9 @@ from scipy.special import expit
 
 from bakeoff.stats.arrays import Codes, Mask, Values
 from bakeoff.stats.intervals import (
-    cluster_robust_mean,
     grouped_bca,
     proportion,
+    score_rate,
     t_interval,
     win_rate,
 )
@@ -69,7 +69,7 @@ def _pick_first(for_first: Values, prompts: Codes) -> Estimate | None:
     decisive = np.abs(for_first - 0.5) > 1e-9
     if not decisive.any():
         return None
-    return cluster_robust_mean((for_first[decisive] > 0.5).astype(np.float64), prompts[decisive])
+    return score_rate((for_first[decisive] > 0.5).astype(np.float64), prompts[decisive])
 
 
 def _welch(x: Values, y: Values) -> tuple[Estimate | None, Estimate | None]:

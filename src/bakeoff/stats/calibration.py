@@ -6,34 +6,114 @@ import numpy as np
 from scipy import stats
 
 from bakeoff.stats.arrays import Values
+from bakeoff.stats.intervals import score_interval, score_rate
 from bakeoff.stats.power import z_sum
 from bakeoff.stats.results import CalibratedRate, Estimate
 
+MIN_LABELS = 30
+MIN_RARER_LABELS = 15
+MIN_EFFICIENT_LABELS = 100
+_MAX_DISTINCT = 5  # values of a judge: wins, ties and losses, and means of two of them
+
+
+def labels_decide(labels: Values) -> bool:
+    """Whether these labels of randomly drawn prompts are enough to override the judge.
+
+    30 labels, at least 15 of them in the rarer class (wins or losses).
+    """
+    wins, losses = int((labels > 0.5 + 1e-9).sum()), int((labels < 0.5 - 1e-9).sum())
+    return len(labels) >= MIN_LABELS and min(wins, losses) >= MIN_RARER_LABELS
+
+
+def corrected_rate(
+    labels: Values, judged: Values, unlabeled: Values, level: float = 0.95
+) -> CalibratedRate:
+    """The mean label, from labels of n prompts and a judge's values on these and on N others.
+
+    `judged` are the judge's values on the labeled prompts, in the order of `labels`. The estimate
+    is that of PPI++ (see `ppi_plus_plus`) with lambda shrunk by (n-2)/(n+2), since with few labels
+    it fits their noise. Its interval is the score interval of the win rate, for n units with the
+    variance n SE^2 (ddof 1), with Student's t and n-1 degrees of freedom: one more win and one more
+    loss of the labels, which the judge did not predict, are added to the residuals. It covers at
+    least 92 % from 10 labels on (`benchmarks/coverage.py`).
+
+    From 100 labels on, a judge of 3 to 5 distinct values (ties, or the mean of two orders) is
+    replaced by the mean label of the prompts with the same value: the estimator from the efficient
+    influence function (Chen et al. 2026, arXiv 2601.05420). For a judge of two values it is that
+    of PPI++; with fewer labels it is no narrower. The mean for a labeled prompt leaves out its own
+    label.
+
+    Raises ValueError for n < 2 or N < 1.
+    """
+    published = ppi_plus_plus(labels, judged, unlabeled)
+    n, method = len(labels), "PPI++, adjusted for few labels"
+    distinct = len(np.unique(np.round(np.concatenate((judged, unlabeled)), 9)))
+    if n >= MIN_EFFICIENT_LABELS and 3 <= distinct <= _MAX_DISTINCT:
+        judged, unlabeled = _mean_labels(labels, judged, unlabeled)
+        method = "efficient influence function"
+    weight = _judge_weight(labels, judged, unlabeled) * (n - 2) / (n + 2)
+    residuals = labels - weight * judged
+    estimate = weight * float(unlabeled.mean()) + float(residuals.mean())
+    estimate = min(1.0, max(0.0, estimate))
+    variance = weight**2 * float(unlabeled.var()) / len(unlabeled)
+    variance += float(residuals.var(ddof=1)) / n
+    low, high = score_interval(estimate, n * variance, n, n - 1, level)
+    return CalibratedRate(
+        Estimate(estimate, low, high, method, n, math.sqrt(variance)),
+        n,
+        len(unlabeled),
+        weight,
+        published=published.value,
+        labels_only=score_rate(labels, None, level),
+    )
+
+
+def _mean_labels(labels: Values, judged: Values, unlabeled: Values) -> tuple[Values, Values]:
+    """The mean label of the prompts with the same value of the judge, labeled and unlabeled.
+
+    Two labels with the mean of all are added to each value of the judge.
+    """
+    distinct, codes = np.unique(
+        np.round(np.concatenate((judged, unlabeled)), 9), return_inverse=True
+    )
+    of_labeled, of_unlabeled = codes[: len(labels)], codes[len(labels) :]
+    sums = np.bincount(of_labeled, labels, len(distinct))
+    counts = np.bincount(of_labeled, minlength=len(distinct))
+    total, n = float(labels.sum()), len(labels)
+    others = (total - labels) / (n - 1)
+    left_out = (sums[of_labeled] - labels + 2 * others) / (counts[of_labeled] + 1)
+    return left_out, ((sums + 2 * total / n) / (counts + 2))[of_unlabeled]
+
 
 def ppi_plus_plus(labels: Values, judged: Values, unlabeled: Values) -> CalibratedRate:
-    """The mean label by PPI++, from a judge's values on n labeled and N unlabeled prompts.
+    """The mean label by PPI++ as published; `corrected_rate` is the form for few labels.
 
     theta = lam mean_N(f) + mean_n(Y - lam f), lam = cov_n(Y, f) / ((1 + n/N) var(f)) cut to [0, 1]
     (Angelopoulos et al. 2023, arXiv 2311.01453). Unbiased for any judge if the labeled prompts
-    were drawn at random; asymptotically no wider than the interval of the labels alone. `judged`
-    are the judge's values on the labeled prompts, in the order of `labels`.
+    were drawn at random; asymptotically no wider than the interval of the labels alone. With 10 to
+    50 labels, the intervals of 95 % cover 71 to 94 %. Parameters are those of `corrected_rate`.
 
     Raises ValueError for n < 2 or N < 1.
     """
     n, n_unlabeled = len(labels), len(unlabeled)
     if n < 2 or n_unlabeled < 1:
         raise ValueError("PPI needs two labeled values and an unlabeled one")
-    all_judged = np.concatenate((judged, unlabeled))
-    variance = float(all_judged.var(ddof=1)) if np.ptp(all_judged) > 1e-9 else 0.0
-    covariance = float(((labels - labels.mean()) * (judged - judged.mean())).mean())
-    scale = (1 + n / n_unlabeled) * variance
-    weight = min(1.0, max(0.0, covariance / scale)) if variance else 0.0
+    weight = _judge_weight(labels, judged, unlabeled)
     residuals = labels - weight * judged
     estimate = weight * float(unlabeled.mean()) + float(residuals.mean())
     se = math.sqrt(weight**2 * float(unlabeled.var()) / n_unlabeled + float(residuals.var()) / n)
     half = float(stats.norm.ppf(0.975)) * se
     value = Estimate(estimate, estimate - half, estimate + half, "PPI++", n, se)
     return CalibratedRate(value, n, n_unlabeled, weight)
+
+
+def _judge_weight(labels: Values, judged: Values, unlabeled: Values) -> float:
+    """PPI++'s lambda, from 0 to 1; 0 for a judge without variation."""
+    all_judged = np.concatenate((judged, unlabeled))
+    variance = float(all_judged.var(ddof=1)) if np.ptp(all_judged) > 1e-9 else 0.0
+    covariance = float(((labels - labels.mean()) * (judged - judged.mean())).mean())
+    scale = (1 + len(labels) / len(unlabeled)) * variance
+    return min(1.0, max(0.0, covariance / scale)) if variance else 0.0
 
 
 def labels_needed(labels: Values, judged: Values, total: int, difference: float) -> int | None:

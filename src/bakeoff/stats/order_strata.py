@@ -8,20 +8,23 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtr
 
 from bakeoff.stats.arrays import Codes, Mask, Values
 from bakeoff.stats.intervals import (
     BATCH_NUMBERS,
+    MIN_INTERVAL_CLUSTERS,
+    SCORE_METHOD,
     SEED,
-    effective_units,
     score_interval,
+    score_test_p,
     smoothed_variance,
 )
-from bakeoff.stats.results import Estimate, SignificanceResult, TestedRate
+from bakeoff.stats.results import NO_INTERVAL, Estimate, SignificanceResult, TestedRate
+from bakeoff.stats.tests import SCORE_TEST_METHOD, agreeing
 
 BOTH, A_FIRST, B_FIRST = range(3)  # codes of the order of a row
 
+_BALANCED = "both orders weighted equally"
 _PERMUTATIONS = 999
 _FEW_PERMUTATIONS = 199  # for samples of more than `_MANY` rows
 _MANY = 20_000
@@ -96,55 +99,68 @@ def balanced_rate(rows: OrderRows, level: float = 0.95) -> TestedRate:
 def _score_rate(
     mean: float, variance: float, units: int, degrees: float, level: float
 ) -> TestedRate:
-    # With unequal weights, the units tell less than as many units of a simple mean.
-    as_many = min(float(units), mean * (1 - mean) / variance) if 0 < mean < 1 else float(units)
-    low, high = score_interval(mean, variance * as_many, as_many, degrees, level)
-    deviation = abs(mean - 0.5) * 2 * math.sqrt(effective_units(mean, variance * as_many, as_many))
-    p = 2 * float(stdtr(degrees, -deviation))
-    rate = Estimate(
-        mean, low, high, "score interval, both orders weighted equally", units, variance**0.5
-    )
-    return TestedRate(
-        rate, SignificanceResult(p, "score test, both orders weighted equally", units)
-    )
+    if units < MIN_INTERVAL_CLUSTERS:
+        rate = Estimate(mean, 0.0, 1.0, NO_INTERVAL, units)
+        return TestedRate(rate, SignificanceResult(1.0, NO_INTERVAL, units))
+    moments = (mean, variance * units, units, degrees)
+    low, high = score_interval(*moments, level)
+    rate = Estimate(mean, low, high, f"{SCORE_METHOD}, {_BALANCED}", units, math.sqrt(variance))
+    test = SignificanceResult(score_test_p(*moments), f"{SCORE_TEST_METHOD}, {_BALANCED}", units)
+    return agreeing(rate, test, level)
 
 
 def order_predictability(a_first: Mask, positions: Values, tags: Mask) -> float:
-    """The p-value of a permutation test that nothing known beforehand predicts the order.
+    """The p-value of a permutation test that neither position nor tag predicts the order.
 
     `a_first` has a row per prompt judged in one order; `positions` has a column per sequence of
-    the prompts (ranks), `tags` one per tag (whether a prompt has it). The statistic is the largest
-    standardized deviation of: the correlation of the order with each column, and the number of
-    changes of the order along each sequence (Wald and Wolfowitz 1940). p is 1 for a single order.
+    the prompts (ranks), `tags` one per tag (whether a prompt has it). There are two statistics:
+    the sum of the squared correlations of the order with the tags; and the largest standardized
+    deviation of its correlation with a sequence and, below its expectation, of its number of
+    changes along the sequence (Wald and Wolfowitz 1940), since blocks of one order have few
+    changes. An alternating order is balanced at every position, and has many. p is twice the
+    smaller of the two p-values; 1 for a single order.
     """
     n = len(a_first)
     if n < 2 or a_first.all() or not a_first.any():
         return 1.0
-    features = np.column_stack((positions, tags)).astype(np.float64)
-    features -= features.mean(axis=0)
-    scale = np.sqrt((features**2).sum(axis=0))
-    features = features[:, scale > 0] / scale[scale > 0]
+    ranks, has_tag = _standardized(positions), _standardized(tags)
     sequences = np.argsort(positions, axis=0, kind="stable").T
-    observed = _largest_deviation(a_first[None, :], features, sequences)[0]
+
+    def statistics(orders: Mask) -> Values:
+        by_tag = (_correlations(orders, has_tag) ** 2).sum(axis=1)
+        deviations = [np.abs(_correlations(orders, ranks)), _missing_changes(orders, sequences)]
+        return np.stack((by_tag, np.concatenate(deviations, axis=1).max(axis=1, initial=0.0)))
+
+    observed = statistics(a_first[None, :]) - 1e-9
     rng, wanted = np.random.default_rng(SEED), _PERMUTATIONS if n <= _MANY else _FEW_PERMUTATIONS
-    step, extreme = max(1, BATCH_NUMBERS // n), 0
+    step, extreme = max(1, BATCH_NUMBERS // n), np.zeros(2)
     for start in range(0, wanted, step):
-        rows = rng.permuted(np.tile(a_first, (min(step, wanted - start), 1)), axis=1)
-        extreme += int((_largest_deviation(rows, features, sequences) >= observed - 1e-9).sum())
-    return (1 + extreme) / (1 + wanted)
+        orders = rng.permuted(np.tile(a_first, (min(step, wanted - start), 1)), axis=1)
+        extreme += (statistics(orders) >= observed).sum(axis=1)
+    return min(1.0, 2 * float(1 + extreme.min()) / (1 + wanted))
 
 
-def _largest_deviation(orders: Mask, features: Values, sequences: Codes) -> Values:
-    """The largest standardized deviation of each row of `orders`, of shape (rows, n)."""
-    n = orders.shape[1]
-    share = float(orders[0].mean())
-    deviations = [
-        np.abs(((orders - share) @ features) / np.sqrt(share * (1 - share) * n / (n - 1)))
-    ]
+def _standardized(features: Values | Mask) -> Values:
+    """The columns that vary, with mean 0 and sum of squares 1."""
+    centered = features - features.mean(axis=0)
+    scale = np.sqrt((centered**2).sum(axis=0))
+    return np.asarray(centered[:, scale > 0] / scale[scale > 0])
+
+
+def _correlations(orders: Mask, features: Values) -> Values:
+    """The correlation of each row of `orders`, (rows, n), with each feature, times sqrt(n - 1)."""
+    n, share = orders.shape[1], float(orders[0].mean())
+    scale = np.sqrt(share * (1 - share) * n / (n - 1))
+    return np.asarray((orders - share) @ features / scale)
+
+
+def _missing_changes(orders: Mask, sequences: Codes) -> Values:
+    """The standardized number of changes of the order that are missing along each sequence."""
+    n, share = orders.shape[1], float(orders[0].mean())
     expected = 2 * n * share * (1 - share)
     spread = np.sqrt(max(1e-12, expected * (expected - 1) / (n - 1)))
-    for sequence in sequences:
-        ordered = orders[:, sequence]
-        changes = (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1)
-        deviations.append(np.abs(changes - expected)[:, None] / spread)
-    return np.asarray(np.concatenate(deviations, axis=1).max(axis=1))
+    changes = [
+        (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1)
+        for ordered in (orders[:, sequence] for sequence in sequences)
+    ]
+    return np.asarray((expected - np.stack(changes, axis=1)) / spread)

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
-from scipy.special import ndtr
+from scipy.special import betaincinv, ndtr
 
 from bakeoff.stats.arrays import Codes, Values
+from bakeoff.stats.intervals import smoothed_variance
 from bakeoff.stats.results import Power, VarianceComponents
 
 _SAME_VERDICT = 0.95  # probability from which a second order is not needed
@@ -17,6 +18,7 @@ _NORMAL_GRID = np.linspace(-4, 4, 321)  # standard deviations
 _NORMAL_WEIGHTS = np.exp(-(_NORMAL_GRID**2) / 2)
 _NORMAL_WEIGHTS /= _NORMAL_WEIGHTS.sum()
 _MAX_PROMPTS = 1_000_000  # an effect that needs more counts as none
+MAX_ADVISED = 20_000  # prompts; with more needed, two models are too close to tell apart
 
 
 def z_sum(level: float = 0.95, power: float = 0.8) -> float:
@@ -74,36 +76,60 @@ def difference_sd(omega: float, sigmas: Sequence[float] = (), samples: Sequence[
 
 
 def power_analysis(values: Values, margin: float, *, anytime: float | None = None) -> Power:
-    """What n >= 1 per-prompt preferences can detect, and how many more the present mean needs.
+    """What n >= 1 per-prompt preferences can detect, and how many more would settle the question.
 
-    Where the mean lies within the margin (a share) the target is equivalence: the whole interval
-    within the margin, with 80 % power. `anytime` is the alpha of a confidence sequence that is
-    evaluated after each prompt; it needs more prompts for the same power, though half of such runs
-    stop at about that number or before.
+    Two ways settle it, and `needed` is the smaller number: the mean is told from 0.5, or, where it
+    lies within the margin (a share), the whole interval is; each with 80 % power if the present
+    mean is the true one. Above 20,000 it is None: the models are too close to tell apart. The
+    number is that of a test at a fixed n; `anytime` is the alpha of a confidence sequence that
+    decides instead (early stopping, or a second look). It needs more prompts for the same power,
+    though half of such runs stop at about that number or before.
+
+    Raises ValueError for no values.
     """
     n = len(values)
-    sd = float(values.std(ddof=1)) if n > 1 else 0.0
-    # A unanimous sample has sd 0, but the next prompt may differ: as in the interval, one more win
-    # and one more loss are added.
-    spread = sd if sd > 1e-9 else float(np.append(values, (0.0, 1.0)).std(ddof=1))
-    difference = abs(float(values.mean()) - 0.5)
-    outside = difference > margin - 1e-9  # the same for 55 % and 45 %, which round differently
-    if outside:
-        needed = prompts_needed(spread, difference)
-        target = "to tell it from 50 %"
-    else:
-        needed = prompts_for_equivalence(spread, difference, margin)
-        target = "to show that it is within the margin"
-    factor = 1.0
-    if anytime is not None:
-        factor, target = sequential_factor(anytime), f"{target}, at any look"
-        needed = math.ceil(factor * needed) if needed is not None else None
+    if not n:
+        raise ValueError("no values")
+    mean = float(values.mean())
+    # Few prompts without variation do not show that the next one has none: as in the interval, one
+    # more win and one more loss are added.
+    variance = float(values.var(ddof=1)) if n > 1 else 0.0
+    sd = math.sqrt(smoothed_variance(mean, variance, n))
+    difference = abs(mean - 0.5)
+    ways = [(prompts_needed(sd, difference), "to tell it from 50 %")]
+    if difference < margin - 1e-9:  # the same for 55 % and 45 %, which round differently
+        within = "to show that it is within the margin"
+        ways.append((prompts_for_equivalence(sd, difference, margin), within))
+    factor = 1.0 if anytime is None else sequential_factor(anytime)
+    enough = [(math.ceil(factor * count), target) for count, target in ways if count is not None]
+    needed, target = min(enough, default=(None, ways[-1][1]))
+    if needed is not None and needed > MAX_ADVISED:
+        needed = None
     return Power(
-        detectable=detectable_effect(spread * math.sqrt(factor / n)),
+        detectable=detectable_effect(sd * math.sqrt(factor / n)),
         needed=needed,
         more=max(0, needed - n) if needed is not None else None,
-        method=f"80 % power, {target}",
+        method=f"80 % power, {target}{'' if anytime is None else ', at any look'}",
     )
+
+
+def detectable_rates(
+    n: int, ties: float = 0.0, *, level: float = 0.95, power: float = 0.8, factor: float = 1.0
+) -> tuple[float, float] | None:
+    """The win rates below and above 0.5 from which on n prompts show a difference.
+
+    With this power, before any verdict is known: the power is that of the exact sign test of the
+    n (1 - ties) prompts that are expected to be no tie. `factor` is `sequential_factor` for a
+    confidence sequence. 50 prompts without ties tell about 0.3 and 0.7 from 0.5. None where not
+    even a win rate of (1 - ties) decisive wins without a loss is significant.
+    """
+    decisive = round(n * (1 - ties) / factor)
+    wins = int(stats.binom.isf((1 - level) / 2, decisive, 0.5)) + 1  # the fewest that are enough
+    if decisive < 1 or wins > decisive:
+        return None
+    share = float(betaincinv(wins, decisive - wins + 1, power))  # P(X >= wins) = power
+    distance = (1 - ties) * (share - 0.5)
+    return 0.5 - distance, 0.5 + distance
 
 
 def sequential_factor(alpha: float) -> float:

@@ -46,9 +46,27 @@ class SignificanceResult:
 
 @dataclass(frozen=True)
 class TestedRate:
-    """A rate with the test that decides it: p < 0.05 if and only if the interval excludes 0.5."""
+    """A win rate and its test of no difference, from one procedure.
+
+    `test.p` is below 1 - level if and only if 0.5 lies strictly outside the interval of `rate`.
+    """
+
+    __test__ = False  # not a test case of pytest
 
     rate: Estimate
+    test: SignificanceResult
+
+
+@dataclass(frozen=True)
+class TestedDifference:
+    """A difference of two win rates, from -1 to 1, and its test of no difference.
+
+    `test.p` is below 1 - level if and only if 0 lies strictly outside the interval.
+    """
+
+    __test__ = False  # not a test case of pytest
+
+    difference: Estimate
     test: SignificanceResult
 
 
@@ -120,7 +138,8 @@ class Power:
     detectable: float
     """Smallest effect that is found with 80 % power."""
     needed: int | None
-    """Units that the present estimate needs for 80 % power; None for a million or more."""
+    """Units that settle the question with 80 % power if the present estimate is the true value;
+    None above 20,000, where two models are too close to tell apart."""
     more: int | None
     """Units of `needed` that are missing."""
     method: str
@@ -172,6 +191,10 @@ class CalibratedRate:
     unlabeled: int
     weight: float | None = None
     """PPI++'s lambda: the weight of the judge, 0 to 1."""
+    published: Estimate | None = None
+    """PPI++ as published, without the correction for few labels; it may be too narrow."""
+    labels_only: Estimate | None = None
+    """The mean label with its interval, without the judge."""
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,34 @@
 """Significance tests of no difference, and adjustments for multiple tests."""
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from bakeoff.stats.arrays import Codes, Values
-from bakeoff.stats.intervals import BATCH_NUMBERS, MAX_BCA_UNITS, SEED
-from bakeoff.stats.results import SignificanceResult
+from bakeoff.stats.intervals import (
+    BATCH_NUMBERS,
+    SEED,
+    cluster_moments,
+    cluster_sums,
+    win_rate,
+)
+from bakeoff.stats.results import (
+    NO_INTERVAL,
+    Estimate,
+    SignificanceResult,
+    TestedDifference,
+    TestedRate,
+)
 
-_MAX_EXACT = 100_000  # sign patterns: up to this many, all of them are enumerated
-_FLIPS = 9_999  # random sign patterns otherwise
-_MAX_SIZE_SHARE = 0.01  # distinct sizes per difference: above this, single flips are as fast
+FLIP_METHOD = "sign-flip permutation"
+SCORE_TEST_METHOD = "score test"
+_MAX_ENUMERATED = 16  # differences: up to this many, all sign patterns are enumerated
+_MIN_P = 1e-15  # the rounding error of the Fourier transform
+_FLIPS = 9_999  # random sign patterns of `romano_wolf`, above `_MAX_ENUMERATED` prompts
 
 
 def sign_test(wins: int, losses: int) -> SignificanceResult:
@@ -38,61 +55,123 @@ def mcnemar(only_first: int, only_second: int) -> SignificanceResult:
 def sign_flip_test(differences: Values) -> SignificanceResult:
     """The two-sided permutation test of mean 0 that flips the sign of each of n differences.
 
-    Exact where 2^n <= 100,000, else 9,999 seeded flips; p is twice the smaller of the two shares
-    (1 + #) / (1 + B) of flips whose sum is at most, and at least, the observed sum. p is 1 for
-    fewer than two differences, and where all are 0.
+    p is the share of all 2^n flips whose sum is at least as far from 0 as the observed sum. Above
+    16 differences their sizes are rounded to a grid of 1/24 of their root mean square, or to a
+    grid that they lie on, and the distribution of the sum is the Fourier transform of its
+    characteristic function, the product of cos(t size): exact for the rounded sizes. p is 1 for
+    fewer than two differences, and where all are 0; the smallest p is 1e-15.
     """
     n = len(differences)
     if n < 2 or not np.any(differences):  # a single value, flipped, is as far from 0
-        return SignificanceResult(1.0, "sign-flip permutation", n)
-    exact = 2**n <= _MAX_EXACT
-    observed, slack = float(differences.sum()), 1e-12 * float(np.abs(differences).sum())  # rounding
-    low = high = total = 0 if exact else 1
-    for sums in _flipped_sums(differences, exact=exact):
-        low += int((sums <= observed + slack).sum())
-        high += int((sums >= observed - slack).sum())
-        total += len(sums)
-    kind = "exact" if exact else f"{_FLIPS} flips"
-    p = min(1.0, 2 * min(low, high) / total)
-    return SignificanceResult(p, f"sign-flip permutation, {kind}", n)
+        return SignificanceResult(1.0, FLIP_METHOD, n)
+    if n <= _MAX_ENUMERATED:
+        observed = abs(float(differences.sum()))
+        slack = 1e-12 * float(np.abs(differences).sum())  # rounding
+        rows = _sign_rows(n, exact=True)
+        shares = [np.abs(signs @ differences) >= observed - slack for signs in rows]
+        return SignificanceResult(float(np.concatenate(shares).mean()), FLIP_METHOD, n)
+    sizes = np.abs(differences)
+    levels = np.rint(sizes / _grid_step(sizes)).astype(np.int64)
+    observed_level = abs(int(np.where(differences < 0, -levels, levels).sum()))
+    return SignificanceResult(_flip_tail(levels, observed_level), FLIP_METHOD, n)
 
 
-def _flipped_sums(differences: Values, *, exact: bool) -> Iterator[Values]:
-    """Sums of the differences under sign flips, in batches."""
-    n, rng = len(differences), np.random.default_rng(SEED)
-    if exact:
-        yield from (signs @ differences for signs in _sign_rows(n, exact=True))
-    elif n <= MAX_BCA_UNITS:
-        for rows in _batch_sizes(n):
-            # The draws of scipy.stats.permutation_test, which makes them one by one.
-            signs = rng.permuted(np.tile((1.0, -1.0), (rows, n, 1)), axis=-1)[..., 0]
-            yield signs @ differences
+def _grid_step(sizes: Values) -> float:
+    """The coarsest usual step of which all sizes are multiples; else 1/24 of their rms."""
+    fine = math.sqrt(float(sizes @ sizes) / len(sizes)) / 24
+    for step in (1.0, 1 / 2, 1 / 4, 1 / 6, 1 / 8, 1 / 12, 1 / 24):
+        if step >= fine and np.abs(sizes / step - np.rint(sizes / step)).max() < 1e-6:
+            return step
+    return fine
+
+
+def _flip_tail(levels: NDArray[np.int64], observed: int) -> float:
+    """The probability that the sum of `levels` with random signs is at least as far from 0.
+
+    The distribution is computed modulo M. What is farther than M/2 from 0 has a probability of
+    2 exp(-9^2 / 2) at most (Hoeffding 1963).
+    """
+    if observed == 0:
+        return 1.0
+    distinct, counts = np.unique(levels[levels > 0], return_counts=True)
+    spread = math.sqrt(float((distinct.astype(np.float64) ** 2) @ counts))
+    total = int(distinct @ counts)
+    quarter = math.ceil((min(9 * spread, total) + 1) / 2)
+    half = 2 * quarter
+    if observed > half:
+        return _MIN_P
+    angles = np.arange(quarter + 1) * (math.pi / half)
+    characteristic = np.ones(quarter + 1)
+    for level, count in zip(distinct.tolist(), counts.tolist(), strict=True):
+        cosines = np.cos(level * angles)
+        characteristic *= cosines if count == 1 else cosines**count
+    # All sums are even, or all are odd: the other half is the same, mirrored.
+    sign = -1.0 if total % 2 else 1.0
+    characteristic = np.concatenate((characteristic, sign * characteristic[-2::-1]))
+    masses = np.fft.irfft(characteristic, 2 * half)
+    return float(min(1.0, max(_MIN_P, 2 * masses[observed : half + 1].sum())))
+
+
+def tested_win_rate(
+    values: Values,
+    clusters: Codes | None = None,  # noqa: PT028 - no test case of pytest
+    level: float = 0.95,  # noqa: PT028
+) -> TestedRate:
+    """Return the win rate of n >= 1 preferences in [0, 1] and the test of 0.5 that agrees with it.
+
+    The test is the exact sign test for wins, ties and losses (1, 0.5, 0) without clusters, and
+    otherwise the sign-flip test of the deviations from 0.5, summed per cluster. p is the larger
+    one of its p and of that of the interval's own score test, and the interval of `win_rate` is
+    widened to contain 0.5 where p is not below 1 - level. With too few units for an interval, p is
+    1. Swapping the models (1 - values) changes no p.
+
+    Raises ValueError for no values.
+    """
+    rate = win_rate(values, clusters, level)
+    if rate.method == NO_INTERVAL:
+        return TestedRate(rate, SignificanceResult(1.0, NO_INTERVAL, rate.n))
+    deviations = np.round(np.asarray(values, dtype=np.float64) - 0.5, 9)
+    if rate.n == len(values) and np.isin(deviations, (-0.5, 0.0, 0.5)).all():
+        test = sign_test(int((deviations > 0).sum()), int((deviations < 0).sum()))
     else:
-        # Differences of one size are flipped together: the number of positive ones is binomial.
-        # The sign of the sum is factored out, so that negated differences have the same p-value.
-        sizes, counts = np.unique(np.abs(differences), return_counts=True)
-        if len(sizes) > _MAX_SIZE_SHARE * n:
-            sizes, counts = np.abs(differences), np.ones(n, dtype=np.intp)
-        total, side = sizes @ counts, np.sign(differences.sum())
-        for rows in _batch_sizes(len(sizes)):
-            yield side * (2 * (_positive_counts(rng, counts, rows) @ sizes) - total)
+        test = sign_flip_test(cluster_sums(deviations, clusters))
+    score_p = cluster_moments(values, clusters).test_p()
+    if score_p > test.p:
+        test = SignificanceResult(score_p, SCORE_TEST_METHOD, rate.n)
+    return agreeing(rate, replace(test, n=rate.n), level)
 
 
-def _positive_counts(rng: np.random.Generator, counts: Codes, rows: int) -> Values:
-    """The number of positive differences of each size after a flip; of shape (rows, sizes)."""
-    if counts.max() > 1:
-        return rng.binomial(counts, 0.5, (rows, len(counts))).astype(np.float64)
-    # A size that occurs once needs a single random bit.
-    needed = rows * len(counts)
-    bits = np.frombuffer(rng.bytes(needed // 8 + 1), dtype=np.uint8)
-    return np.unpackbits(bits, count=needed).reshape(rows, -1).astype(np.float64)
+def paired_difference(
+    first: Values, second: Values, clusters: Codes | None = None, level: float = 0.95
+) -> TestedDifference:
+    """Return the difference of two models' win rates over a common baseline on the same prompts.
+
+    `first` and `second` are the preferences for either model over the baseline, a row per prompt
+    that both share. The interval and the test are those of `tested_win_rate` for (1 + first -
+    second) / 2, scaled to [-1, 1].
+
+    Raises ValueError for no values.
+    """
+    tested = tested_win_rate((1 + first - second) / 2, clusters, level)
+    rate = tested.rate
+    estimate, low, high = (2 * x - 1 for x in (rate.estimate, rate.low, rate.high))
+    se = None if rate.se is None else 2 * rate.se
+    return TestedDifference(Estimate(estimate, low, high, rate.method, rate.n, se), tested.test)
 
 
-def _batch_sizes(n: int) -> Iterator[int]:
-    """The sizes of the batches in which `_FLIPS` flips of n signs are drawn."""
-    step = max(1, BATCH_NUMBERS // max(1, n))
-    for start in range(0, _FLIPS, step):
-        yield min(step, _FLIPS - start)
+def agreeing(rate: Estimate, test: SignificanceResult, level: float = 0.95) -> TestedRate:
+    """Return the interval and the test where both exclude 0.5, else both without a difference.
+
+    Where only the test excludes 0.5, p is 1 - level; where only the interval does, its bound next
+    to 0.5 is moved to 0.5.
+    """
+    alpha = 1 - level
+    outside = not rate.low <= 0.5 <= rate.high
+    if outside and test.p >= alpha:
+        rate = replace(rate, low=min(rate.low, 0.5), high=max(rate.high, 0.5))
+    elif not outside and test.p < alpha:
+        test = replace(test, p=alpha)
+    return TestedRate(rate, test)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -118,7 +197,7 @@ def romano_wolf(differences: Values) -> list[float]:
     scale = np.sqrt((filled**2).sum(axis=0))
     scale[scale == 0] = 1.0
     observed = np.abs(filled.sum(axis=0)) / scale
-    exact = 2**n <= _MAX_EXACT
+    exact = n <= _MAX_ENUMERATED
     flipped = np.concatenate([np.abs(s @ filled) for s in _sign_rows(n, exact=exact)]) / scale
     order = np.argsort(-observed, kind="stable")
     adjusted, running = [1.0] * m, 0.0
@@ -136,6 +215,6 @@ def _sign_rows(n: int, *, exact: bool) -> Iterator[Values]:
     if exact:
         yield (1 - 2 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)).astype(np.float64)
         return
-    rng = np.random.default_rng(SEED)
-    for rows in _batch_sizes(n):
-        yield rng.choice((-1.0, 1.0), (rows, n))
+    rng, step = np.random.default_rng(SEED), max(1, BATCH_NUMBERS // max(1, n))
+    for start in range(0, _FLIPS, step):
+        yield rng.choice((-1.0, 1.0), (min(step, _FLIPS - start), n))

@@ -114,7 +114,10 @@ def test_longer_wins_over_60_percent_is_flagged(won_by_longer: int, flagged: boo
 def test_prompts_with_the_same_text() -> None:
     prompts = [prompt(n, "the same" if n < 3 else None) for n in range(20)]
     summary = pair(won(10, 10), prompts=tuple(prompts))
-    assert flag(summary, "prompts repeat") == "3 of 20 prompts are the text of another one"
+    assert flag(summary, "prompts repeat") == (
+        "3 of 20 prompts repeat the text of another one; each group of them counts as one cluster "
+        "(18 clusters)"
+    )
     tagged = [p.model_copy(update={"tags": (f"cluster:{p.messages[0].content}",)}) for p in prompts]
     assert flag(pair(won(10, 10), prompts=tuple(tagged)), "prompts repeat") is None
 

@@ -65,9 +65,10 @@ def expected_judge_row(judged):  # type: ignore[no-untyped-def]
         order = item.first if item.presented == "recorded" else "none"
         cells[item.sample, order].append(preference_of("a", item))
     means = {key: fmean(values) for key, values in cells.items()}
-    samples, orders = ({key[at] for key in means} for at in (0, 1))
-    preference = fmean(fmean(v for (s, _), v in means.items() if s == sample) for sample in samples)
-    winners = {winner_of(fmean(v for (_, o), v in means.items() if o == order)) for order in orders}
+    orders = {order for _, order in means}
+    order_means = [fmean(v for (_, o), v in means.items() if o == order) for order in orders]
+    preference = fmean(order_means)
+    winners = set(map(winner_of, order_means))
     flipped = {"a", "b"} <= winners
     turned = [row.verdict if row.first == "a" else row.verdict.swapped() for row in judged]
     return (

@@ -89,7 +89,8 @@ def test_two_models_or_no_judgments_have_no_ratings() -> None:
 def sound(summary: Summary) -> bool:
     """No number is NaN or infinite, which JSON does not have."""
     text = json.dumps([rating.model_dump() for rating in summary.ratings], allow_nan=False)
-    return bool(text) and summary.rating_model is not None
+    ranked = summary.rating_model is not None and bool(summary.ratings)
+    return bool(text) and ranked != bool(summary.ratings_withheld)
 
 
 # What the fit says beside the strengths.
@@ -137,7 +138,7 @@ def test_without_ties_no_tie_parameter_and_balanced_orders_have_effect_0() -> No
     assert (rating_model.prompts, rating_model.clusters, rating_model.components) == (24, None, 1)
     assert (
         rating_model.method
-        == "Bradley-Terry, with the order of showing; BCa bootstrap over prompts"
+        == "Bradley-Terry, with the order of presentation; BCa bootstrap over prompts"
     )
 
 
@@ -147,7 +148,7 @@ def test_ties_are_fitted_by_davidsons_model() -> None:
     assert rating_model.tie_parameter == pytest.approx(
         2, abs=1e-4
     )  # half of all are ties: nu / (2 + nu)
-    assert rating_model.method.startswith("Davidson, with the order of showing;")
+    assert rating_model.method.startswith("Davidson, with the order of presentation;")
 
 
 def test_a_preference_counts_as_a_win_of_the_preferred_model() -> None:
@@ -165,73 +166,70 @@ def test_the_order_effect_is_fitted_if_both_orders_are_recorded() -> None:
         *rows,
         *(row.model_copy(update={"first": row.second, "second": row.first}) for row in rows),
     ]
-    assert fitted(pushed).first_advantage == pytest.approx(math.log(3), abs=1e-4)
-    half = [row for row in pushed if (int(row.prompt_id[1:]) % 8 < 4) == (row in rows)]
+    in_one = [(n // 4 * 7 % 10 < 5) == (n % 2 == 0) for n in range(40)]  # equally often per side
+    half = [row for row in pushed if in_one[int(row.prompt_id[1:])] == (row in rows)]
     assert fitted(half).first_advantage == pytest.approx(math.log(3), abs=1e-4)
     assert all(
         rating.strength.estimate == pytest.approx(0)
-        for rating in summarize(evidence(pushed, ABC)).ratings
+        for rating in summarize(evidence(half, ABC)).ratings
     )
 
 
-def test_no_order_effect_is_fitted_for_rare_or_unknown_orders() -> None:
-    rows = circle(40, [1.0, 1.0, 0.0])
-    rating_model = fitted(rows)
+def test_no_order_effect_is_fitted_without_an_order() -> None:
+    rating_model = fitted(circle(40, [1.0, 1.0, 0.0], presented="pointwise"))
     assert rating_model.first_advantage is None
-    assert "without the order of showing: both orders are too rare;" in rating_model.method
-    few = [*rows[:-9], *shown_in_other_order(rows[-9:])]
-    assert fitted(few).first_advantage is None
-    assert fitted([*rows[:-15], *shown_in_other_order(rows[-15:])]).first_advantage is not None
-    for presented in ("unknown", "pointwise"):
-        rating_model = fitted(circle(40, [1.0, 1.0, 0.0], presented=presented))
-        assert rating_model.first_advantage is None
-        assert rating_model.method.startswith("Bradley-Terry; ")
+    assert rating_model.method.startswith("Bradley-Terry; ")
 
 
-def test_verdicts_without_an_order_take_part_beside_those_with_one() -> None:
-    rows = circle(40, [1.0, 1.0, 1.0, 0.0])
-    shown = [
-        *rows,
-        *(row.model_copy(update={"first": row.second, "second": row.first}) for row in rows),
-    ]
-    more = [
-        judgment(n, "a", float(n % 3 > 0), second="b", presented="unknown") for n in range(40, 100)
-    ]
-    summary = summarize(evidence(shown + more, ABC))
-    assert summary.rating_model is not None
-    assert summary.rating_model.first_advantage == pytest.approx(math.log(3), abs=0.05)
-    assert (
-        "with the order of showing, which 67% of the verdicts record;"
-        in summary.rating_model.method
+@pytest.mark.parametrize("presented", ["recorded", "unknown"])
+def test_pairs_without_a_verdict_are_not_ranked(presented: str) -> None:
+    """Each pair was always shown in one order, or no order is recorded."""
+    summary = summarize(evidence(circle(40, [1.0, 1.0, 0.0], presented=presented), ABC))
+    assert (summary.ratings, summary.rating_model) == ((), None)
+    assert summary.ratings_withheld.startswith(
+        "Ranking withheld: 3 of 3 pairs allow no conclusion ("
     )
-    assert [rating.model for rating in summary.ratings] == ["a", "c", "b"]
+
+
+def test_models_are_ranked_by_the_pairs_that_allow_a_conclusion() -> None:
+    """The verdict on a against c is withheld; the other two pairs connect all models."""
+    rows = [row for row in chain(40, [1.0, 1.0, 0.0]) if {row.first, row.second} != {"a", "c"}]
+    rows += shown_in_other_order(rows)
+    one_order = [judgment(n, "c", 1.0, second="a") for n in range(40)]
+    with_withheld = summarize(evidence([*rows, *one_order], ABC))
+    assert with_withheld.pairs[1].outcome == "withheld"
+    assert with_withheld.ratings == summarize(evidence(rows, ABC)).ratings
+    assert with_withheld.ratings_withheld == ""
 
 
 def test_a_prompt_judged_in_both_orders_counts_as_much_as_one_judged_in_one() -> None:
-    """a wins 20 prompts in both orders and loses 20 in one: neither is ahead."""
+    """a wins 40 prompts in both orders and loses 40 in one: neither is ahead."""
     names = [("a", "b"), ("a", "c"), ("b", "c")]
-    twice = [judgment(n, winner, 1.0, second=loser) for n in range(20) for winner, loser in names]
+    twice = [judgment(n, winner, 1.0, second=loser) for n in range(40) for winner, loser in names]
     once = [
-        judgment(n, winner, 0.0, second=loser) for n in range(20, 40) for winner, loser in names
+        judgment(n, winner, 0.0, second=loser) for n in range(40, 80) for winner, loser in names
     ]
     rows = [
         *twice,
         *shown_in_other_order(twice),
-        *(once if i % 2 else shown_in_other_order([once])[0] for i, once in enumerate(once)),
+        *(shown if i % 2 else shown_in_other_order([shown])[0] for i, shown in enumerate(once)),
     ]
     for winner in summarize(evidence(rows, ABC)).ratings:
         assert winner.strength.estimate == pytest.approx(0, abs=0.1)
-    assert fitted(rows).prompts == 40
+    assert fitted(rows).prompts == 80
 
 
 def test_repeats_judges_and_samples_are_averaged_before_the_winner_is_determined() -> None:
-    rows = chain(30, [1.0, 1.0, 0.0, 0.5])
+    def both_orders(sides: Sequence[float], **more: Any) -> list[Judgment]:
+        return (rows := chain(30, sides, **more)) + shown_in_other_order(rows)
+
+    rows = both_orders([1.0, 1.0, 0.0, 0.5])
     for more in ({"repeat": 1}, {"judge": "k"}, {"sample": 1}):
-        again = chain(30, [1.0, 1.0, 0.0, 0.5], **more)
+        again = both_orders([1.0, 1.0, 0.0, 0.5], **more)
         assert (
             summarize(evidence(rows + again, ABC)).ratings == summarize(evidence(rows, ABC)).ratings
         )
-        against = chain(30, [0.0, 0.0, 1.0, 0.5], **more)
+        against = both_orders([0.0, 0.0, 1.0, 0.5], **more)
         assert fitted(rows + against).tie_parameter > 100  # type: ignore[operator]
 
 
@@ -315,7 +313,8 @@ def test_a_model_without_judgments_has_strength_0_and_any_rank() -> None:
 
 
 def test_one_prompt_gives_strengths_without_significance() -> None:
-    summary = summarize(evidence(circle(1, [1.0])[:2], ABC))
+    rows = circle(1, [1.0])[:2]
+    summary = summarize(evidence(rows + shown_in_other_order(rows), ABC))
     assert sound(summary)
     assert [rating.ranks for rating in summary.ratings] == [(1, 3)] * 3
     assert summary.rating_model is not None
@@ -388,9 +387,9 @@ def test_ratings_do_not_depend_on_names_and_order_of_models(
     ours = summarize(evidence(rows, ABC))
     theirs = summarize(evidence(other, ABC))
     standing = {rating.model: rating for rating in theirs.ratings}
-    assert ours.rating_model is not None
-    assert theirs.rating_model is not None
-    assert ours.rating_model.method == theirs.rating_model.method
+    assert bool(ours.ratings_withheld) == bool(theirs.ratings_withheld)
+    if ours.rating_model and theirs.rating_model:
+        assert ours.rating_model.method == theirs.rating_model.method
     for rating in ours.ratings:
         two = standing[called[rating.model]]
         assert rating.strength.estimate == pytest.approx(two.strength.estimate, abs=1e-5)
@@ -412,12 +411,19 @@ def test_swapping_all_outcomes_mirrors_the_strengths(rows: list[Judgment]) -> No
 
 
 @given(several, st.randoms(use_true_random=False))
-def test_failures_and_the_order_of_rows_change_nothing(
-    rows: list[Judgment], random: Random
-) -> None:
+def test_the_order_of_rows_changes_nothing(rows: list[Judgment], random: Random) -> None:
     plain = summarize(evidence(rows, ABC))
     mixed = random.sample(rows, len(rows))
-    lost = (failure("p3"), failure("p99"), failure("p1", first="c"))
-    other = summarize(evidence(mixed, ABC, failures=lost))
+    other = summarize(evidence(mixed, ABC))
     assert other.ratings == plain.ratings
     assert other.rating_model == plain.rating_model
+
+
+def test_failures_that_withhold_no_verdict_change_nothing() -> None:
+    rows = chain(60, [1.0, 1.0, 0.0])
+    rows += shown_in_other_order(rows)
+    plain = summarize(evidence(rows, ABC))
+    lost = (failure("p3"), failure("p99"), failure("p1", first="c"))
+    other = summarize(evidence(rows, ABC, failures=lost))
+    assert plain.ratings
+    assert (other.ratings, other.rating_model) == (plain.ratings, plain.rating_model)

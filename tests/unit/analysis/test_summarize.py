@@ -72,6 +72,9 @@ def mirrored(summary: PairSummary) -> dict[str, Any]:
         turned(dump["win_rate"]),
         turned(dump["decisive_win_rate"]),
     )
+    dump["published"] = turned(dump["published"])
+    share = dump["winner_share"]
+    dump["winner_share"] = None if share is None else 1 - share
     order["balanced"] = turned(order["balanced"])
     order["shown_first"] = None if shown is None else 1 - shown
     if length:
@@ -184,7 +187,9 @@ def test_a_failure_changes_no_estimate_but_the_bounds(
     excluded: dict[str, Any] = dict.fromkeys(
         ("accounting", "outcome", "verdict", "reasons", "slices"), True
     )
-    excluded["judges"] = {"__all__": {"asked", "failed", "unreadable"}}
+    excluded["judges"] = {
+        "__all__": {"asked", "failed", "unreadable", "outcome", "outcome_without"}
+    }
     assert broken.model_dump(exclude=excluded) == clean.model_dump(exclude=excluded)
     for slice_, same in zip(broken.slices, clean.slices, strict=True):
         assert (slice_.win_rate, slice_.p, slice_.prompts) == (same.win_rate, same.p, same.prompts)
@@ -245,10 +250,10 @@ def test_pairs_without_judgments_and_failures_are_left_out() -> None:
 
 def test_holm_p_values_are_set_for_several_pairs_only() -> None:
     rows_ = won(16, 5)
-    rows_ += [judgment(n, "a", 1.0, second="c") for n in range(15)]
-    rows_ += [judgment(n, "a", 0.0, second="c") for n in range(15, 20)]
+    rows_ += [judgment(n, "a", float(n < 15), second="c") for n in range(20)]
+    rows_ += [judgment(n, "c", float(n >= 15), second="a") for n in range(20)]
     several = summarize(evidence(rows_, models=("a", "b", "c"))).pairs
-    raw = [row.sign_test.p for row in several if row.sign_test]
+    raw = [row.test.p for row in several if row.test]
     assert [row.holm_p for row in several] == pytest.approx(
         [2 * min(raw), max(2 * min(raw), max(raw))]
     )

@@ -37,7 +37,7 @@ def test_the_sentence_says_if_the_difference_is_within_the_margin() -> None:
 def test_worse_is_worded_from_the_winners_side() -> None:
     worse, better = pair(won(2, 18)), pair(won(18, 2))
     assert worse.verdict == better.verdict.replace("a is better than b", "b is better than a")
-    assert better.verdict == ("a is better than b: it wins 90.0 % (95 % interval 69.9 to 97.2 %)")
+    assert better.verdict == ("a is better than b: it wins 90.0 % (95 % interval 68.6 to 97.4 %)")
 
 
 def test_only_ties_are_no_difference() -> None:
@@ -67,7 +67,7 @@ def test_a_withheld_verdict_names_its_reasons_and_no_winner() -> None:
     rows = [judgment(n, "a", 1.0) for n in range(100)]
     summary = pair(rows)
     assert summary.outcome == "withheld"
-    assert summary.verdict == "Verdict withheld: a was always shown first (100 verdicts)"
+    assert summary.verdict == "Verdict withheld: j always saw a first (100 prompts)"
     assert summary.win_rate is not None
     assert summary.win_rate.low > 0.9
 

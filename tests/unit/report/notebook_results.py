@@ -1,5 +1,7 @@
 """Results of two and of three models for the tests of the notebook view."""
 
+from itertools import combinations
+
 from bakeoff.records import Results
 from tests.builders import make_results
 from tests.unit.analysis.builders import evidence, failure, judgment, prompt, texts, won
@@ -41,10 +43,10 @@ def two_models(a: str = "a", b: str = "b", text: str = "A note.") -> Results:
 def three_models(names: tuple[str, ...] = ("a", "b", "c")) -> Results:
     strongest = dict(zip(names, (0.8, 0.5, 0.3), strict=True))
     rows = [
-        judgment(n, x, float(n % 10 < 5 + 10 * (strongest[x] - strongest[y]) / 2), second=y)
+        row
+        for x, y in combinations(names, 2)
         for n in range(40)
-        for x in names
-        for y in names
-        if x != y
+        for value in [float(n % 10 < 5 + 5 * (strongest[x] - strongest[y]))]
+        for row in (judgment(n, x, value, second=y), judgment(n, y, 1 - value, second=x))
     ]
     return make_results(evidence(rows, names, prompts=tuple(map(prompt, range(40)))))

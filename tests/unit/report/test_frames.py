@@ -95,7 +95,7 @@ def test_comparisons_add_up_to_the_summary(judgments: list, panel: str) -> None:
     (pair,) = results.summary.pairs
     assert frame.height == pair.prompts
     # A summary looks at nine digits, so that no rank depends on the last bit.
-    assert frame["preference"].mean() == pytest.approx(pair.win_rate.estimate, abs=1e-8)
+    assert frame["preference"].mean() == pytest.approx(pair.published.estimate, abs=1e-8)
     assert (frame["winner"] == "a").sum() == pair.wins
     assert (frame["winner"] == "b").sum() == pair.losses
     assert (frame["winner"] == "tie").sum() == pair.ties

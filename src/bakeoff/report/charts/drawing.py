@@ -13,7 +13,7 @@ import altair as alt
 from pydantic import JsonValue
 
 from bakeoff.report.charts.palette import SIDES
-from bakeoff.stats.results import Estimate
+from bakeoff.stats.results import NO_INTERVAL, Estimate
 
 ChartRow = dict[str, str | float | int]
 VegaSpec = dict[str, JsonValue]
@@ -60,12 +60,16 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def interval_text(estimate: Estimate) -> str:
-    """The 95 % interval of a share, as `61.0 to 81.3 %`."""
+    """The 95 % interval of a share, as `61.0 to 81.3 %`; `none` without an interval."""
+    if estimate.method == NO_INTERVAL:
+        return "none"
     return f"{100 * estimate.low:.1f} to {percent(estimate.high)}"
 
 
 def interval(estimate: Estimate) -> str:
-    """A share with its 95 % interval, as `72.4 % (95 %: 61.0 to 81.3 %)`."""
+    """A share with its 95 % interval, as `72.4 % (95 %: 61.0 to 81.3 %)`, if it has one."""
+    if estimate.method == NO_INTERVAL:
+        return f"{percent(estimate.estimate)} (no interval: too few)"
     return f"{percent(estimate.estimate)} (95 %: {interval_text(estimate)})"
 
 

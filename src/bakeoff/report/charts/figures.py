@@ -7,7 +7,7 @@ from pathlib import Path
 
 import vl_convert
 
-from bakeoff.analysis.pair_data import pair_data_of
+from bakeoff.analysis.evidence_pairs import pair_data_of
 from bakeoff.records import PairSummary, Results
 from bakeoff.report.charts import PAPER, Chart, pair_charts, summary_charts, theme
 from bakeoff.report.export import check_writable, write_file

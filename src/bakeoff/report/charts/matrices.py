@@ -98,12 +98,16 @@ def _agreement(unique: Sequence[ChartRow]) -> str:
 
 
 def pairs_chart(summary: Summary) -> Chart | None:
-    """The win rate of each model against each other one, the strongest first."""
+    """The win rate of each model against each other one, the strongest first.
+
+    The cells of pairs whose verdict is withheld are empty.
+    """
     rated = [row.model for row in summary.ratings]
     names = list(dict.fromkeys([*rated, *(row.model for row in summary.models)]))
-    judged = [pair for pair in summary.pairs if pair.win_rate is not None]
+    judged = [pair for pair in summary.pairs if pair.win_rate and pair.outcome != "withheld"]
     if len(names) < 3 or not judged:
         return None
+    withheld = sum(pair.outcome == "withheld" for pair in summary.pairs)
     index = {name: number for number, name in enumerate(names)}
     cells = [cell for pair in judged for cell in _mirrored(pair, index)]
     cells.sort(key=lambda cell: (cell["i"], cell["j"]))
@@ -114,6 +118,9 @@ def pairs_chart(summary: Summary) -> Chart | None:
         f"{widest['row']} and {widest['column']}: {widest['row']} has a win rate of "
         f"{widest['text']}."
     )
+    if withheld:
+        pairs = count_text(withheld, "pair has an empty cell", "pairs have empty cells")
+        description += f" {pairs}: the verdict is withheld."
     table = Table(
         ("Model", "Against", "Win rate", "Prompts", "Verdict"),
         tuple(

@@ -15,13 +15,20 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import JsonValue
 
-from bakeoff.analysis.pair_data import PairData, pair_data_of
+from bakeoff.analysis.evidence_pairs import pair_data_of
+from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import PairSummary, Results
 from bakeoff.report import charts
 from bakeoff.report.page.pairs import pack_pairs
 from bakeoff.report.provenance import command_line, content_hashes
 from bakeoff.report.text.costs import run_lines
-from bakeoff.report.text.judge_card import judge_card_lines, panel_table, people_lines, percent
+from bakeoff.report.text.judge_card import (
+    interval,
+    judge_card_lines,
+    panel_table,
+    people_lines,
+    percent,
+)
 from bakeoff.report.text.summary import p_value, pair_sections, rating_notes
 from bakeoff.report.text.verdict_line import outcome_label, what_would_change
 
@@ -155,6 +162,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["interval"] = interval
     environment.filters["percent"] = _percent
     environment.filters["pretty_json"] = _pretty_json
     environment.filters["p"] = p_value

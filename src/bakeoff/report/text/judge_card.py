@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from bakeoff.records import Agreement, JudgeCard, NullCheck, PairSummary
 from bakeoff.report.text.verdict_line import outcome_label
-from bakeoff.stats.results import Estimate
+from bakeoff.stats.results import NO_INTERVAL, Estimate
 
 _OUTCOMES = {
     "better": "model 1 is better",
@@ -22,6 +22,8 @@ def interval(estimate: Estimate | None) -> str:
     """A share with its 95 % interval, as `72.0% [95%: 60.1 to 81.3]`; None is `not known`."""
     if estimate is None:
         return "not known"
+    if estimate.method == NO_INTERVAL:
+        return f"{100 * estimate.estimate:.1f}% [no interval: too few]"
     low, high = 100 * estimate.low, 100 * estimate.high
     return f"{100 * estimate.estimate:.1f}% [95%: {low:.1f} to {high:.1f}]"
 

@@ -63,7 +63,12 @@ def pair_sections(
 
 
 def rating_lines(summary: Summary) -> list[str]:
-    """One line per model with its strength (log-odds), the strongest first, then `rating_notes`."""
+    """One line per model with its strength (log-odds), the strongest first, then `rating_notes`.
+
+    A single line with the reason if the ranking is withheld.
+    """
+    if summary.ratings_withheld:
+        return [summary.ratings_withheld]
     lines = []
     for place, rating in enumerate(summary.ratings, 1):
         value = rating.strength
@@ -94,11 +99,11 @@ def rank_text(rating: Rating) -> str:
 def rating_notes(summary: Summary) -> list[str]:
     """How to read the ratings, and the fitted share of ties and advantage of the first position.
 
-    Empty without ratings.
+    The reason if the ranking is withheld; empty with two models.
     """
     model = summary.rating_model
     if model is None:
-        return []
+        return [summary.ratings_withheld] if summary.ratings_withheld else []
     lines = [
         "Two models that share a letter are not surely different; ranks and letters hold for all "
         "models together at 95%",
@@ -133,20 +138,33 @@ def _equal_models(model: RatingModel) -> list[str]:
 
 
 def _win_rates(pair: PairSummary) -> list[str]:
-    lines = [
+    lines = [_deciding_rate(pair)] if pair.win_rate else []
+    lines += [
         f"Model 1: {_share(pair.wins, pair.prompts)} ({pair.wins} wins)",
         f"Model 2: {_share(pair.losses, pair.prompts)} ({pair.losses} wins)",
-        f"Ties: {_share(pair.ties, pair.prompts)} ({pair.ties})",
-        f"Model 1, ties half, over prompts: {interval(pair.win_rate)}"
-        + (f", {pair.win_rate.method}" if pair.win_rate else ""),
+        f"Ties: {_share(pair.ties, pair.prompts)} ({pair.ties})"
+        + (f", {pair.identical} with identical completions" if pair.identical else ""),
     ]
-    if pair.decisive_win_rate and pair.sign_test:
-        adjusted = "" if pair.holm_p is None else f", Holm over all pairs {p_value(pair.holm_p)}"
+    if pair.decisive_win_rate:
+        lines.append(f"Model 1, prompts that are no tie: {interval(pair.decisive_win_rate)}")
+    if pair.published and pair.published_differs:
         lines.append(
-            f"Model 1, prompts that are no tie: {interval(pair.decisive_win_rate)}, "
-            f"{pair.sign_test.method} {p_value(pair.sign_test.p)}{adjusted}"
+            f"Model 1, as published elsewhere: {interval(pair.published)}; {pair.published_differs}"
         )
     return lines
+
+
+def _deciding_rate(pair: PairSummary) -> str:
+    """The win rate that decides, with its method, its number of prompts and its p-value."""
+    parts = [f"Model 1, ties half, over prompts: {interval(pair.win_rate)}"]
+    parts += [pair.win_rate.method] if pair.win_rate else []
+    if pair.deciding_prompts != pair.prompts:
+        parts.append(f"{pair.deciding_prompts} prompts decide")
+    if pair.test:
+        parts.append(f"{pair.test.method} {p_value(pair.test.p)}")
+    if pair.holm_p is not None:
+        parts.append(f"Holm over all pairs {p_value(pair.holm_p)}")
+    return ", ".join(parts)
 
 
 def _scores(pair: PairSummary) -> list[str]:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from bakeoff.analysis.pair_data import PairData, pair_data_of
+from bakeoff.analysis.evidence_pairs import pair_data_of
+from bakeoff.analysis.pair_data import PairData
 from bakeoff.evaluation.sequential import ModelPair
 from bakeoff.records import Results
 from bakeoff.stats.results import Estimate

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from bakeoff.analysis.pair_data import AnalysisConfig, PairData, build_pair_data
+from bakeoff.analysis.evidence_pairs import build_pair_data
+from bakeoff.analysis.pair_data import AnalysisConfig, PairData
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import (
     Completion,

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from bakeoff.analysis.pair_data import AnalysisConfig, build_pair_data
+from bakeoff.analysis.evidence_pairs import build_pair_data
+from bakeoff.analysis.pair_data import AnalysisConfig
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import HUMAN_PREFIX, Evidence, Judgment, Results, Scores
 from bakeoff.report.charts import Chart, pair_charts, summary_charts, theme, vega_script
@@ -69,11 +70,11 @@ def verdicts_of(
     rng: random.Random, number: int, judge: str, names: tuple[str, str]
 ) -> Iterator[Judgment]:
     value = rng.choice([0.0, 0.5, 1.0, 1.0])
-    ours = rng.randint(3, 9)
-    for first, second, preference, scores in (
-        (*names, value, Scores(ours, 5)),
-        (*reversed(names), rng.choice([1 - value, 0.5]), Scores(5, ours)),
+    for first, second, preference in (
+        (*names, value),
+        (*reversed(names), rng.choice([1 - value, 0.5])),
     ):
+        scores = Scores(5 + round((2 * preference - 1) * rng.randint(1, 4)), 5)
         yield judgment(number, first, preference, second=second, judge=judge, scores=scores)
 
 
@@ -370,9 +371,10 @@ def test_strengths_have_ranks_and_groups_if_the_results_do() -> None:
 
 def test_an_unidentified_strength_has_no_interval() -> None:
     rows = [
-        judgment(n, winner, 1.0, second=loser)
+        row
         for n in range(30)
         for winner, loser in ("ab", "ac", "bc")
+        for row in (judgment(n, winner, 1.0, second=loser), judgment(n, loser, 0.0, second=winner))
     ]
     chart = summary_charts(summarize(evidence(rows, ("a", "b", "c"))))["ratings"]
     assert [line[2] for line in chart.table.rows] == ["none"] * 3

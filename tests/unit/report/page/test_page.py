@@ -82,7 +82,9 @@ def several(models: int = 3) -> Results:
     data = evidence(
         rows,
         names,
-        completions=tuple(c for name in names for c in texts(name, [f"by {name}"] * 26)),
+        completions=tuple(
+            c for name in names for c in texts(name, [f"{name}, {chr(97 + n)}" for n in range(26)])
+        ),
     )
     return make_results(data)
 

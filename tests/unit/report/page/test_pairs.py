@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.analysis.pair_data import pair_data_of
+from bakeoff.analysis.evidence_pairs import pair_data_of
 from bakeoff.records import (
     Completion,
     Evidence,

@@ -1,0 +1,215 @@
+"""Equal and similar prompts, which are not independent and form clusters.
+
+Two prompts are similar if the weighted Jaccard similarity of their words and word pairs is at least
+`MIN_SIMILARITY`. Candidates are found by a set-similarity join with prefix filtering (Bayardo, Ma
+and Srikant 2007, "Scaling up all pairs similarity search"), which needs no random numbers.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components
+
+from bakeoff.records import Prompt
+from bakeoff.stats.arrays import Codes, Mask, Values
+
+MIN_SIMILARITY = 0.5
+"""Least weighted Jaccard similarity of similar prompts."""
+MAX_DOCUMENT_SHARE = 0.5
+"""A shingle in a larger share of the prompts is part of a template, and does not count."""
+MIN_SHINGLES = 11
+"""Those of six words. If one of two prompts has fewer that count, one has to contain all words of
+the other, and not only numbers."""
+
+_FULL_WEIGHT_SHARE = 1 / 32  # of the prompts: a shingle this rare, or rarer, has the full weight
+_MAX_WORDS = 200  # at the beginning, and as many at the end: longer prompts are compared by these
+_NEIGHBORS = 8  # prompts with a common shingle that each is compared with; all up to 9 prompts
+_PAIRS_AT_ONCE = 100_000
+_ROUNDING = 1e-9
+_KEY_BITS = 62  # of a shingle and its row, as one integer
+# The number of a copy does not distinguish prompts.
+_COPY_MARK = re.compile(
+    r"\s*[(\[,;:#–—-]\s*(?:variant|version|variation|copy|paraphrase|rephrasing|duplicate|repeat)"  # noqa: RUF001
+    r"\s*(?:no\.?|number|#)?\s*\d+\s*[)\]]?[.!?]?\s*\Z",
+    re.IGNORECASE,
+)
+# Scripts without spaces have a character per word. An operator counts between two digits only.
+_WORD = re.compile(
+    r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+"
+    r"|(?<=\d)\s*[-+*/^<>=%×÷](?=\s*\d)"  # noqa: RUF001 - the multiplication sign
+)
+
+
+def duplicate_clusters(prompts: Sequence[Prompt]) -> dict[str, str]:
+    """The name of the cluster of each prompt that is equal or similar to another one, by id.
+
+    Prompts without such a partner are missing. Case, punctuation and whitespace do not distinguish
+    prompts. A cluster is named `similar:ID` after the smallest id in it. The result does not depend
+    on the order of the prompts.
+    """
+    ids_by_text: dict[str, list[str]] = {}
+    for prompt in prompts:
+        ids_by_text.setdefault(normalized_text(prompt), []).append(prompt.id)
+    texts = sorted(ids_by_text)
+    members: dict[int, list[str]] = {}
+    for text, component in zip(texts, _components(texts).tolist(), strict=True):
+        members.setdefault(component, []).extend(ids_by_text[text])
+    clusters = [ids for ids in members.values() if len(ids) > 1]
+    return {id_: f"similar:{min(ids)}" for ids in clusters for id_ in ids}
+
+
+def normalized_text(prompt: Prompt) -> str:
+    """The words of all messages in folded case, separated by spaces.
+
+    Without words, such as in "?!", the text itself.
+    """
+    text = "\n".join(message.content for message in prompt.messages)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    words = map(str.strip, _WORD.findall(_COPY_MARK.sub("", text).casefold()))
+    return " ".join(words) or text.strip()
+
+
+class _Shingles(NamedTuple):
+    """The words and word pairs of distinct texts: a row per text, a column per shingle."""
+
+    rows: csr_array
+    """1 where the text contains the shingle."""
+    weights: Values
+    """Weight of each shingle, 0 for one that does not count."""
+    is_word: Mask
+    """Whether a shingle is a word, and no pair of words."""
+    is_number: Mask
+
+
+def _components(texts: Sequence[str]) -> Codes:
+    """The component of each of these distinct texts; similar texts have the same one."""
+    shingles = _shingles(texts)
+    if shingles is None:
+        return np.arange(len(texts))
+    components: Codes = np.arange(len(texts))
+    for left, right in _candidates(shingles):
+        new = components[left] != components[right]
+        left, right = left[new], right[new]
+        similar = _similar(shingles, left, right)
+        components = _merged(components, left[similar], right[similar])
+    return components
+
+
+def _merged(components: Codes, left: Codes, right: Codes) -> Codes:
+    """The components after those of the two rows of each pair are merged."""
+    n = len(components)
+    links = coo_array((np.ones(len(left)), (components[left], components[right])), (n, n))
+    return connected_components(links.tocsr(), directed=False)[1].astype(np.intp)[components]
+
+
+def _shingles(texts: Sequence[str]) -> _Shingles | None:
+    """The shingles of the texts; None if they have no word in common.
+
+    Weights are inverse document frequencies, bounded so that a rare shingle does not outweigh many.
+    """
+    vocabulary: dict[str, int] = {}
+    words_by_text = [_bounded(text.split(" ")) for text in texts]
+    for word in chain.from_iterable(words_by_text):
+        vocabulary.setdefault(word, len(vocabulary))
+    lengths = np.fromiter(map(len, words_by_text), dtype=np.intp, count=len(texts))
+    words = np.fromiter(
+        map(vocabulary.__getitem__, chain.from_iterable(words_by_text)),
+        dtype=np.intp,
+        count=int(lengths.sum()),
+    )
+    text = np.repeat(np.arange(len(texts)), lengths)
+    adjacent = text[1:] == text[:-1]
+    # A sort of plain integers is several times as fast as one that also returns positions.
+    bits = len(texts).bit_length()
+    pairs = (words[:-1] * len(vocabulary) + words[1:]) % (
+        (1 << (_KEY_BITS - bits)) - len(vocabulary)
+    )
+    keys = np.concatenate((words, pairs[adjacent] + len(vocabulary)))
+    entries = np.sort(keys << bits | np.concatenate((text, text[1:][adjacent])))
+    entries = _runs(entries)[0]
+    keys, columns = _runs(entries >> bits)
+    row = entries & ((1 << bits) - 1)
+    rows = csr_array(coo_array((np.ones(len(row)), (row, columns)), (len(texts), len(keys))))
+    frequencies = np.bincount(rows.indices, minlength=len(keys))
+    if frequencies.max(initial=0) < 2:
+        return None
+    shares = frequencies / len(texts)
+    weights = np.minimum(-np.log(shares), -np.log(_FULL_WEIGHT_SHARE))
+    weights[shares > MAX_DOCUMENT_SHARE] = 0.0
+    is_number = np.zeros(len(keys), dtype=np.bool_)
+    is_number[: len(vocabulary)] = list(map(str.isdigit, vocabulary))
+    return _Shingles(rows, weights, keys < len(vocabulary), is_number)
+
+
+def _runs(values: Codes) -> tuple[Codes, Codes]:
+    """The distinct ones of sorted values, and the index of each value among them."""
+    starts = np.diff(values, prepend=-1) != 0
+    return values[starts], np.cumsum(starts) - 1
+
+
+def _bounded(words: list[str]) -> list[str]:
+    return words if len(words) <= 2 * _MAX_WORDS else words[:_MAX_WORDS] + words[-_MAX_WORDS:]
+
+
+def _candidates(shingles: _Shingles) -> Iterator[tuple[Codes, Codes]]:
+    """Yield pairs of rows that may be similar, in a few blocks; a pair may occur in several.
+
+    The shingles of a row are ordered by frequency, the rarest first. If a shingle is the first that
+    two rows share, all that they share weighs at most as much as it and the later ones of either
+    row. Of the rows with a shingle, each is paired with its neighbors.
+    """
+    totals = shingles.rows @ shingles.weights
+    needed = MIN_SIMILARITY * totals - _ROUNDING  # the least weight shared with a similar row
+    frequencies = np.bincount(shingles.rows.indices, minlength=len(shingles.weights))
+    counts = (frequencies > 1) & (shingles.weights > 0)
+    active = shingles.rows @ np.where(counts, shingles.weights, 0.0) >= needed
+    by_frequency = np.argsort(-frequencies, kind="stable")
+    rank = np.empty_like(by_frequency)
+    rank[by_frequency] = np.arange(len(rank))  # the rarest last
+    row, column = coo_array(shingles.rows).coords
+    kept = active[row] & counts[column]
+    keys = np.sort(row[kept].astype(np.intp) * len(rank) + rank[column[kept]])
+    row, column = keys // len(rank), by_frequency[keys % len(rank)]
+    weight = np.concatenate(([0.0], np.cumsum(shingles.weights[column])))
+    later = weight[1:] - weight[np.searchsorted(row, row)]  # of this and the more frequent ones
+    in_prefix = (later >= needed[row]) & (needed[row] > 0)
+    row, column, later = row[in_prefix], column[in_prefix], later[in_prefix]
+    order = np.lexsort((row, column))
+    row, column, later = row[order], column[order], later[order]
+    for distance in range(1, _NEIGHBORS + 1):
+        left, right = row[:-distance], row[distance:]
+        least = MIN_SIMILARITY / (1 + MIN_SIMILARITY) * (totals[left] + totals[right]) - _ROUNDING
+        may_be = np.minimum(later[:-distance], later[distance:]) >= least
+        may_be &= column[:-distance] == column[distance:]
+        keys = _runs(np.sort(left[may_be] * len(active) + right[may_be]))[0]
+        yield keys // len(active), keys % len(active)
+
+
+def _similar(shingles: _Shingles, left: Codes, right: Codes) -> Mask:
+    """Whether the two rows of each pair are similar."""
+    total = shingles.rows @ shingles.weights
+    counting = (shingles.weights > 0).astype(np.float64)
+    word = counting * shingles.is_word
+    counts, words, not_number = (
+        shingles.rows @ counting,
+        shingles.rows @ word,
+        word * ~shingles.is_number,
+    )
+    similar = np.zeros(len(left), dtype=np.bool_)
+    for start in range(0, len(left), _PAIRS_AT_ONCE):
+        block = slice(start, start + _PAIRS_AT_ONCE)
+        i, j = left[block], right[block]
+        shared = shingles.rows[i] * shingles.rows[j]
+        weight = shared @ shingles.weights
+        is_long = np.minimum(counts[i], counts[j]) >= MIN_SHINGLES
+        contained = (shared @ word == np.minimum(words[i], words[j])) & (shared @ not_number > 0)
+        similar[block] = (is_long | contained) & (
+            weight >= MIN_SIMILARITY * (total[i] + total[j] - weight) - _ROUNDING
+        )
+    return similar

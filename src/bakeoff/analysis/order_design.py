@@ -1,0 +1,208 @@
+"""Which verdicts decide: the orders of presentation in which each judge saw each prompt."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from bakeoff.analysis.aggregate import (
+    JudgeTable,
+    Panel,
+    aggregate_by_judge,
+    aggregate_by_prompt,
+)
+from bakeoff.analysis.judgment_table import POINTWISE, UNKNOWN, JudgmentTable
+from bakeoff.stats.arrays import Codes, Mask, Values
+from bakeoff.stats.order_strata import A_FIRST, B_FIRST, BOTH, order_predictability
+
+MIN_PER_ORDER = 15  # prompts of a judge in each single order, else these prompts do not decide
+MIXED = 3  # code of the order of a row that no order describes
+MIN_P = 0.01  # of the test that nothing predicts the order of a judge's single-order prompts
+
+
+class PromptSequence(NamedTuple):
+    """What may predict the order of presentation of each prompt, by index into the prompt ids."""
+
+    positions: Values
+    """Ranks of shape (n, k): of the prompts in the file, and of their ids."""
+    tags: Mask
+    """Whether a prompt has a tag; of shape (n, tags)."""
+
+
+class SingleOrders(NamedTuple):
+    """The prompts that a judge saw in one order only."""
+
+    judge: str
+    a_first: int
+    b_first: int
+    p: float
+    """Of the test that nothing predicts the order; 1 if it was not needed."""
+
+
+@dataclass(frozen=True)
+class OrderDesign:
+    """The orders in which each judge saw each prompt of a pair, and the rows that decide.
+
+    Prompts that a judge saw in both orders, or that it scored without an order, decide. Prompts
+    in a single order decide if the judge has enough of both orders and nothing predicts the order.
+    Verdicts without a recorded order do not decide. If every verdict is a tie, the order has no
+    effect and all rows decide.
+    """
+
+    table: JudgmentTable
+    sequence: PromptSequence
+    panel: Panel = "mean"
+    sequential: bool = False
+    """The order of each prompt was drawn at random during the run, as with early stopping."""
+    assume_known: bool = False
+    """Verdicts without a recorded order count as those in both orders."""
+
+    @cached_property
+    def all_ties(self) -> bool:
+        """Whether every verdict is a tie."""
+        return bool((self.table.preference == 0.5).all())
+
+    @cached_property
+    def known(self) -> Mask:
+        """The judgments whose order is recorded, or that have none; all if no order is known."""
+        known = np.asarray(self.table.presented != UNKNOWN)
+        everything = self.all_ties or self.assume_known or not known.any()
+        return np.ones_like(known) if everything else known
+
+    @property
+    def unknown_share(self) -> float:
+        """Share of the judgments without a recorded order; 0 if every verdict is a tie."""
+        unknown = np.asarray(self.table.presented == UNKNOWN)
+        return float(unknown.mean()) if len(unknown) and not self.all_ties else 0.0
+
+    @property
+    def _majority(self) -> bool:
+        return self.panel == "majority" and len(np.unique(self.table.judge)) > 1
+
+    @cached_property
+    def by_judge(self) -> JudgeTable:
+        """A row per judge and prompt, from the judgments with a known order."""
+        return aggregate_by_judge(self.table.take(self.known))
+
+    @cached_property
+    def rows(self) -> JudgeTable:
+        """The rows that the win rate averages: `by_judge`, or a row per prompt for a majority."""
+        if not self._majority:
+            return self.by_judge
+        prompts = aggregate_by_prompt(self.by_judge.rows, "majority")
+        return JudgeTable(np.zeros(len(prompts), dtype=np.intp), prompts)
+
+    @cached_property
+    def order(self) -> Codes:
+        """The order of each of `rows`: `BOTH`, `A_FIRST`, `B_FIRST`, `MIXED`.
+
+        A row is `MIXED` if no order is recorded, or if the judges of a majority saw different ones.
+        Scores that were given without an order count as both.
+        """
+        if not self._majority:
+            return self._order_by_judge
+        prompt = np.searchsorted(self.rows.rows.prompt, self.by_judge.rows.prompt)
+        order = np.full(len(self.rows.judge), MIXED)
+        judges = np.bincount(prompt)
+        for code in (BOTH, A_FIRST, B_FIRST):
+            order[
+                np.bincount(prompt[self._order_by_judge == code], minlength=len(order)) == judges
+            ] = code
+        return order
+
+    @cached_property
+    def _order_by_judge(self) -> Codes:
+        table = self.table.take(self.known)
+        row = self._row_of(table)
+        free = (table.presented == POINTWISE) | self.all_ties
+        if self.assume_known:
+            free |= table.presented == UNKNOWN
+        recorded = table.recorded & ~free
+        seen = [
+            np.bincount(row[mask], minlength=len(self.by_judge.judge)) > 0
+            for mask in (free, recorded & table.a_first, recorded & ~table.a_first)
+        ]
+        both = seen[0] | (seen[1] & seen[2])
+        return np.select((both, seen[1], seen[2]), (BOTH, A_FIRST, B_FIRST), MIXED)
+
+    def _row_of(self, table: JudgmentTable) -> Codes:
+        judges = max(1, len(self.table.judges))
+        keys = self.by_judge.rows.prompt * judges + self.by_judge.judge
+        return np.searchsorted(keys, table.prompt * judges + table.judge)
+
+    @cached_property
+    def single_orders(self) -> dict[int, SingleOrders]:
+        """The single-order prompts by code of the judge; judges without any are missing."""
+        names = ("the panel",) if self._majority else self.table.judges
+        return {
+            code: single
+            for code, name in enumerate(names)
+            if (single := self._single_orders(code, name)) is not None
+        }
+
+    @property
+    def singles(self) -> list[SingleOrders]:
+        """The single-order prompts that do not decide, of each judge that has any."""
+        deciding = self.deciding()
+        single = self.order != BOTH
+        return [
+            orders
+            for code, orders in self.single_orders.items()
+            if not (deciding & single & (self.rows.judge == code)).any()
+        ]
+
+    def _single_orders(self, code: int, name: str) -> SingleOrders | None:
+        of_judge = self.rows.judge == code
+        prompts_a, prompts_b = (
+            self.rows.rows.prompt[of_judge & (self.order == order)] for order in (A_FIRST, B_FIRST)
+        )
+        if not len(prompts_a) + len(prompts_b):
+            return None
+        p = 1.0
+        if min(len(prompts_a), len(prompts_b)) >= MIN_PER_ORDER:
+            prompts = np.union1d(prompts_a, prompts_b)
+            p = order_predictability(
+                np.isin(prompts, prompts_a),
+                self.sequence.positions[prompts],
+                self.sequence.tags[prompts],
+            )
+        return SingleOrders(name, len(prompts_a), len(prompts_b), p)
+
+    @cached_property
+    def unpredictable(self) -> Mask:
+        """Whether nothing predicts the order of each of `rows`: always so in both orders."""
+        if self.sequential:
+            return np.ones(len(self.order), dtype=np.bool_)
+        predictable = [code for code, single in self.single_orders.items() if single.p <= MIN_P]
+        single = np.isin(self.order, (A_FIRST, B_FIRST))
+        unpredictable: Mask = single & ~np.isin(self.rows.judge, predictable)
+        return np.asarray(unpredictable | (self.order == BOTH))
+
+    def deciding(self, rows: Mask | None = None) -> Mask:
+        """Which of `rows` decide, if only those in the mask are used; all are by default."""
+        deciding = self.unpredictable & (rows if rows is not None else True)
+        if self.sequential:
+            return deciding
+        for code in self.single_orders:
+            of_judge = deciding & (self.rows.judge == code)
+            orders = [of_judge & (self.order == order) for order in (A_FIRST, B_FIRST)]
+            if min(mask.sum() for mask in orders) < MIN_PER_ORDER:
+                deciding &= ~(orders[0] | orders[1])
+        return deciding
+
+    @cached_property
+    def identified(self) -> bool:
+        """Whether any row decides."""
+        return bool(self.deciding().any())
+
+    @cached_property
+    def deciding_judgments(self) -> JudgmentTable:
+        """The judgments of the rows that decide; all judgments if none does."""
+        if not self.identified:
+            return self.table
+        table = self.table.take(self.known)
+        deciding = self.deciding()
+        if self._majority:
+            return table.take(np.isin(table.prompt, self.rows.rows.prompt[deciding]))
+        return table.take(deciding[self._row_of(table)])

@@ -1,0 +1,189 @@
+"""Clusters of equal and similar prompts."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bakeoff.analysis.near_duplicates import duplicate_clusters, normalized_text
+from bakeoff.records import Message, Prompt
+from tests.builders import make_prompt
+
+WORDS = [
+    "harbor",
+    "lantern",
+    "violet",
+    "copper",
+    "engine",
+    "meadow",
+    "quartz",
+    "ribbon",
+    "saddle",
+    "thunder",
+    "walnut",
+    "zephyr",
+    "anchor",
+    "barley",
+    "candle",
+    "dragon",
+    "ember",
+    "falcon",
+    "garden",
+    "hollow",
+    "island",
+    "jungle",
+    "kettle",
+    "ladder",
+    "marble",
+    "needle",
+    "orchard",
+    "pepper",
+    "quiver",
+    "river",
+    "silver",
+    "temple",
+    "umbrella",
+    "velvet",
+    "willow",
+    "yonder",
+    "amber",
+    "bishop",
+    "cedar",
+    "dagger",
+    "eagle",
+    "fabric",
+    "glacier",
+    "hammer",
+    "ivory",
+    "jacket",
+    "kernel",
+    "lemon",
+    "magnet",
+    "nectar",
+]
+
+
+def sentences(count: int, length: int, seed: int = 1) -> list[str]:
+    rng = random.Random(seed)
+    return [" ".join(rng.choices(WORDS, k=length)) for _ in range(count)]
+
+
+def clusters(texts: list[str]) -> list[set[int]]:
+    """The numbers of the prompts of each cluster, the one with the smallest number first."""
+    names = duplicate_clusters([make_prompt(t, id=f"p{n:03}") for n, t in enumerate(texts)])
+    by_name: dict[str, set[int]] = {}
+    for id_, name in names.items():
+        by_name.setdefault(name, set()).add(int(id_[1:]))
+    return sorted(by_name.values(), key=min)
+
+
+def test_prompts_that_differ_in_case_space_and_punctuation_are_one_cluster():
+    texts = ["Name a river.", "name  a river", "NAME A RIVER!!", "Name a mountain."]
+    prompts = [make_prompt(text, id=f"p{n}") for n, text in enumerate(texts)]
+    assert duplicate_clusters(prompts) == {
+        "p0": "similar:p0",
+        "p1": "similar:p0",
+        "p2": "similar:p0",
+    }
+
+
+@pytest.mark.parametrize(
+    "template", ["Prompt number {}", "question {}", "Explain topic {} in detail"]
+)
+def test_prompts_of_one_template_are_distinct(template):
+    assert clusters([template.format(n) for n in range(200)]) == []
+
+
+def test_numbers_alone_make_no_prompts_similar():
+    texts = [f"What is {a} + {b}?" for a in range(12) for b in range(12)]
+    assert clusters(texts) == []
+
+
+def test_operators_between_digits_distinguish_prompts():
+    assert normalized_text(make_prompt("What is 2+2?")) != normalized_text(
+        make_prompt("what is 2-2")
+    )
+    assert normalized_text(make_prompt("a - b")) == normalized_text(make_prompt("a, b"))
+
+
+def variants(text: str, other: str) -> list[str]:
+    words = text.split()
+    return [
+        text,
+        f"Please {text}",
+        f"{text} (variant 3)",
+        f"{text}, version 4",
+        " ".join([*words[:4], other, *words[5:]]),
+        f"{text.capitalize()}!",
+        f"Could you help me? {text}. Thanks",
+    ]
+
+
+@pytest.mark.parametrize("length", [9, 20, 80])
+@pytest.mark.parametrize("count", [12, 30, 100])
+def test_variants_of_a_prompt_are_one_cluster(count, length):
+    texts = [v for text in sentences(count, length) for v in variants(text, "astronomy")]
+    size = len(variants("", ""))
+    assert clusters(texts) == [
+        set(range(start, start + size)) for start in range(0, len(texts), size)
+    ]
+
+
+def test_distinct_prompts_of_the_same_words_are_not_similar():
+    assert clusters(sentences(400, 12)) == []
+
+
+def test_short_prompts_that_exchange_the_subject_are_not_similar():
+    fillers = sentences(60, 12)
+    assert clusters(["Who is Larry Page?", "Who is Larry King?", *fillers]) == []
+    assert clusters(["Who is Larry Page?", "Please: who is Larry Page?", *fillers]) == [{0, 1}]
+
+
+def test_a_cluster_may_be_larger_than_the_number_of_neighbors():
+    rng = random.Random(2)
+    base, fillers = sentences(1, 20)[0], sentences(300, 20, seed=3)
+    copies = [f"{rng.choice(WORDS)} {base} {n} {rng.choice(WORDS)}" for n in range(90)]
+    assert clusters([*fillers, *copies]) == [set(range(300, 390))]
+
+
+def test_all_messages_of_a_conversation_count():
+    def conversation(last: str) -> Prompt:
+        messages = (
+            Message(role="user", content=sentences(1, 20)[0]),
+            Message(role="assistant", content="Certainly."),
+            Message(role="user", content=last),
+        )
+        return Prompt(messages=messages)
+
+    same = [conversation("Go on."), conversation("go on")]
+    other = [make_prompt(text) for text in sentences(20, 15, seed=5)]
+    names = duplicate_clusters([*same, *other])
+    assert set(names) == {prompt.id for prompt in same}
+
+
+def test_scripts_without_spaces_are_compared_by_character():
+    base = "请用简单的语言解释量子计算机的工作原理并举一个例子"
+    fillers = [
+        text.translate(
+            str.maketrans({c: chr(0x4E00 + i) for i, c in enumerate("abcdefghijklmnopqrstuvwxyz")})
+        )
+        for text in sentences(40, 5)
+    ]
+    assert clusters([base, base.replace("简单", "通俗"), *fillers]) == [{0, 1}]
+
+
+@given(st.lists(st.text(max_size=12), max_size=30), st.randoms())
+def test_the_clusters_do_not_depend_on_the_order_of_the_prompts(texts, rng):
+    prompts = [make_prompt(text, id=f"p{n}") for n, text in enumerate(texts)]
+    shuffled = rng.sample(prompts, len(prompts))
+    names = duplicate_clusters(prompts)
+    assert duplicate_clusters(shuffled) == names
+    counts = [list(names.values()).count(name) for name in names.values()]
+    assert all(count > 1 for count in counts)
+    assert all(names[name.removeprefix("similar:")] == name for name in names.values())
+
+
+@given(st.text(max_size=40))
+def test_equal_prompts_are_a_cluster_whatever_their_text(text):
+    assert len(duplicate_clusters([make_prompt(text, id="a"), make_prompt(text, id="b")])) == 2
