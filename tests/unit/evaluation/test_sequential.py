@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff import Config
-from bakeoff.analysis import checks
+from bakeoff.analysis import sample_checks
 from bakeoff.evaluation.sequential import (
     MIN_PROMPTS,
     DesignStage,
@@ -98,7 +98,7 @@ def test_default_schedule_compares_all_pairs_on_all_prompts() -> None:
 
 
 def test_minimum_sample_size_equals_that_of_a_verdict() -> None:
-    assert MIN_PROMPTS == checks.MIN_PROMPTS
+    assert MIN_PROMPTS == sample_checks.MIN_PROMPTS
 
 
 def test_baseline_limits_the_pairs() -> None:

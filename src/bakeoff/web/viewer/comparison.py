@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 from bakeoff.analysis.evidence_pairs import pair_data_of
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.evaluation.sequential import ModelPair
-from bakeoff.records import Results
-from bakeoff.stats.results import Estimate
+from bakeoff.records import PairSummary, Results
+from bakeoff.stats.results import NO_INTERVAL, Estimate
 from bakeoff.web.viewer.incompatibilities import (
     Incompatibilities,
     Reasons,
@@ -22,8 +22,6 @@ from bakeoff.web.viewer.settings_diff import (
     renamed,
     setting_changes,
 )
-
-MIN_UNITS = 8  # of inference for an interval
 
 Unit = Literal["share", "score", "count", "length", "dollars", "seconds"]
 
@@ -51,8 +49,10 @@ class PairedChange(NamedTuple):
     prompts: int
     change: Estimate | None
     has_interval: bool
-    """False with fewer than MIN_UNITS units, or if all changes are equal."""
+    """False with too few units, if all changes are equal, or if `withheld`."""
     incompatible: Reasons
+    withheld: bool = False
+    """The verdict on the pair is withheld in a run: its win rate allows no conclusion."""
 
 
 class PairDiff(NamedTuple):
@@ -109,6 +109,11 @@ def _pair_diff(
         paired = _paired_change(
             _preferences(runs.before, old, before[0]), _preferences(runs.after, new, after[0])
         )
+        if paired.change and "withheld" in (
+            pair_summary(runs.before, before).outcome,
+            pair_summary(runs.after, after).outcome,
+        ):
+            paired = paired._replace(has_interval=False, withheld=True)
     labels = [renamed(*names) for names in zip(before, after, strict=True)]
     numbers = _compared(
         _pair_values(runs.before, before, labels, reasons),
@@ -123,18 +128,18 @@ def _paired_change(
     """Return the mean change over shared prompts, with prompts of one cluster averaged first."""
     import numpy as np
 
-    from bakeoff.stats.intervals import cluster_means, t_interval
+    from bakeoff.stats.tests import paired_difference
 
     keys = sorted(before.keys() & after.keys())
     if not keys:
         reason = "no prompt was judged in both runs"
         return PairedChange(0, None, has_interval=False, incompatible=(reason,))
-    changes = np.array([after[key][0] - before[key][0] for key in keys])
+    old, new = (np.array([run[key][0] for key in keys]) for run in (before, after))
     units = [f"{before[key][1]}\0{after[key][1]}" for key in keys]
-    means = cluster_means(changes, np.unique(units, return_inverse=True)[1])
-    means = np.round(means, 12)
-    varies = len(means) >= MIN_UNITS and bool(np.ptp(means) > 0)
-    return PairedChange(len(keys), t_interval(means), has_interval=varies, incompatible=())
+    clusters = np.unique(units, return_inverse=True)[1]
+    change = paired_difference(new, old, clusters).difference
+    varies = change.method != NO_INTERVAL and bool(np.ptp(np.round(new - old, 12)) > 0)
+    return PairedChange(len(keys), change, has_interval=varies, incompatible=())
 
 
 def _preferences(results: Results, data: PairData, model: str) -> dict[str, tuple[float, str]]:
@@ -182,11 +187,16 @@ def cost_of(results: Results) -> float | None:
     return known_cost(*completions, *(row.verdict.cost for row in results.judgments))
 
 
+def pair_summary(results: Results, names: ModelPair) -> PairSummary:
+    """Return the summary of a pair of models, in either order."""
+    return next(p for p in results.summary.pairs if {p.a, p.b} == set(names))
+
+
 def _pair_values(
     results: Results, names: ModelPair, labels: Sequence[str], reasons: Incompatibilities
 ) -> dict[str, _Value]:
     """Return the numbers of a pair from the perspective of its first model."""
-    pair = next(p for p in results.summary.pairs if {p.a, p.b} == set(names))
+    pair = pair_summary(results, names)
     rates = [rate.estimate if rate else None for rate in (pair.win_rate, pair.decisive_win_rate)]
     scores = [stats.mean if stats else None for stats in (pair.scores_a, pair.scores_b)]
     if pair.a != names[0]:

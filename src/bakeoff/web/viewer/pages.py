@@ -87,6 +87,8 @@ def rate(per_second: float) -> str:
 def significance(paired: PairedChange) -> str:
     """Return a sentence on whether the interval of a change includes zero."""
     estimate = paired.change
+    if paired.withheld:
+        return "No conclusion: in one of the runs the verdict on this pair is withheld."
     if estimate is None or not paired.has_interval:
         return "Too few prompts changed to tell this from chance."
     if estimate.low <= 0 <= estimate.high:
