@@ -12,7 +12,7 @@ from bakeoff.stats.agreement import cohen_kappa, gwet_ac1, krippendorff_alpha
 from bakeoff.stats.alpaca_eval import GRID, bootstrap_se, length_controlled_win_rate
 from bakeoff.stats.bias import order_effect
 from bakeoff.stats.calibration import ppi_plus_plus
-from bakeoff.stats.intervals import effective_wilson, proportion, t_interval, win_rate
+from bakeoff.stats.intervals import proportion, score_rate, t_interval, win_rate
 from bakeoff.stats.power import detectable_effect, difference_sd, prompts_needed, z_sum
 from bakeoff.stats.ratings import PairwiseOutcomes
 from bakeoff.stats.sequential import anytime_test, mean_confidence_sequence, sign_e_process
@@ -95,7 +95,7 @@ def test_ten_repeats_of_100_prompts_are_100_prompts() -> None:
     assert [100 * estimate.low, 100 * estimate.high] == pytest.approx(
         known["ci95_cluster_t"], abs=1e-6
     )
-    naive = effective_wilson(values).se
+    naive = score_rate(values).se
     assert naive is not None
     assert 100 * naive == pytest.approx(known["naive_se"], abs=1e-6)
     means = np.bincount(prompts, values) / np.bincount(prompts)

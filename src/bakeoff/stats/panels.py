@@ -34,8 +34,10 @@ def between_judge_interval(
     `win_rate` is about these judges; this one is about other judges like them. Var = SE^2 +
     tau^2 / J, where SE is the standard error of the prompt means over judges, and tau^2 = max(0,
     s^2 - r) is the variance s^2 of the J judge means less the part r that the interaction of judge
-    and prompt explains. The degrees of freedom are Satterthwaite's, with J-1 for the judges: two
-    judges hardly ever tell anything of others.
+    and prompt explains. The degrees of freedom are J-1: Satterthwaite's are near that number where
+    judges differ, but with tau^2 estimated as 0 by chance, which is frequent with two or three
+    judges, they would be those of the prompts (coverage of 84 % with two judges). Two judges hardly
+    tell anything of others.
 
     Prompts without a verdict of each judge do not count. None for fewer than two judges, and for
     fewer than 15 prompts or 10 clusters.
@@ -57,14 +59,12 @@ def between_judge_interval(
     spread = float(judge_means.var(ddof=1))
     between = max(0.0, spread - noise)
     variance = moments.se**2 + between / judges
-    squares = moments.se**4 / (moments.clusters - 1) + (between / judges) ** 2 / (judges - 1)
-    degrees = variance**2 / squares if squares else moments.clusters - 1
     mean = 0.5 + moments.deviation
     # Judges that differ tell less than that many prompts.
     units = (
         min(moments.units, max(1.0, mean * (1 - mean) / variance)) if variance else moments.units
     )
-    low, high = score_interval(mean, variance * units, units, degrees, level)
+    low, high = score_interval(mean, variance * units, units, judges - 1, level)
     method = f"effective-n Wilson, {judges} random judges"
     rate = Estimate(mean, low, high, method, moments.clusters, math.sqrt(variance))
     return JudgeVariance(rate, math.sqrt(between))

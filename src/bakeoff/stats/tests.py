@@ -56,10 +56,10 @@ def sign_flip_test(differences: Values) -> SignificanceResult:
     """The two-sided permutation test of mean 0 that flips the sign of each of n differences.
 
     p is the share of all 2^n flips whose sum is at least as far from 0 as the observed sum. Above
-    16 differences their sizes are rounded to a grid of 1/24 of their root mean square, or to a
-    grid that they lie on, and the distribution of the sum is the Fourier transform of its
-    characteristic function, the product of cos(t size): exact for the rounded sizes. p is 1 for
-    fewer than two differences, and where all are 0; the smallest p is 1e-15.
+    16 differences their sizes are rounded to a fine grid, or to one that they lie on, and the
+    distribution of the sum is the Fourier transform of its characteristic function, the product of
+    cos(t size): exact for the rounded sizes. p is 1 for fewer than two differences, and where all
+    are 0; the smallest p is 1e-15.
     """
     n = len(differences)
     if n < 2 or not np.any(differences):  # a single value, flipped, is as far from 0
@@ -77,8 +77,12 @@ def sign_flip_test(differences: Values) -> SignificanceResult:
 
 
 def _grid_step(sizes: Values) -> float:
-    """The coarsest usual step of which all sizes are multiples; else 1/24 of their rms."""
-    fine = math.sqrt(float(sizes @ sizes) / len(sizes)) / 24
+    """The coarsest usual step of which all sizes are multiples; else a share of their rms.
+
+    The share, 1/256 to 1/24, makes the cost of the transform independent of n up to 500.
+    """
+    n = len(sizes)
+    fine = math.sqrt(float(sizes @ sizes) / n) / min(256, max(24, 12 * math.sqrt(2_000 / n)))
     for step in (1.0, 1 / 2, 1 / 4, 1 / 6, 1 / 8, 1 / 12, 1 / 24):
         if step >= fine and np.abs(sizes / step - np.rint(sizes / step)).max() < 1e-6:
             return step

@@ -9,11 +9,14 @@ from scipy.stats import norm
 
 from bakeoff.stats.calibration import (
     Values,
+    corrected_rate,
+    labels_decide,
     labels_needed,
     lee_interval,
     ppi_plus_plus,
     rogan_gladen,
 )
+from bakeoff.stats.intervals import score_interval, score_rate
 from tests.unit.stats.checks import close, mirrored, sound
 
 shares = st.floats(0, 1)
@@ -75,20 +78,126 @@ def test_a_good_judge_narrows_the_interval() -> None:
     assert result.value.se < 0.6 * alone
 
 
-@pytest.mark.slow
-def test_the_interval_covers_for_any_judge() -> None:
-    for quality in (0.0, 0.5, 0.9):
-        rates = [
-            ppi_plus_plus(*random_labels(80, 400, quality, seed)).value for seed in range(2_000)
-        ]
-        assert np.mean([rate.low <= 0.55 <= rate.high for rate in rates]) >= 0.92, quality
-        assert np.mean([rate.estimate for rate in rates]) == pytest.approx(0.55, abs=0.005)
-
-
+@pytest.mark.parametrize("estimator", [ppi_plus_plus, corrected_rate])
 @pytest.mark.parametrize(("n", "more"), [(0, 5), (1, 5), (5, 0)])
-def test_too_few_labels_are_no_calibration(n: int, more: int) -> None:
+def test_too_few_labels_are_no_calibration(estimator, n: int, more: int) -> None:
     with pytest.raises(ValueError, match="two labeled values and an unlabeled one"):
-        ppi_plus_plus(np.zeros(n), np.zeros(n), np.zeros(more))
+        estimator(np.zeros(n), np.zeros(n), np.zeros(more))
+
+
+# The form for few labels.
+
+
+@given(samples)
+def test_few_labels_trust_the_judge_less_than_published(
+    sample: tuple[int, int, float, int],
+) -> None:
+    labels, judged, more = random_labels(*sample)
+    result, published = corrected_rate(labels, judged, more), ppi_plus_plus(labels, judged, more)
+    n = len(labels)
+    assert sound(result.value)
+    assert result.published == published.value
+    assert result.labels_only == score_rate(labels)
+    assert (result.labeled, result.unlabeled) == (n, len(more))
+    assert result.weight == pytest.approx((published.weight or 0) * (n - 2) / (n + 2))
+    value = result.weight * more.mean() + (labels - result.weight * judged).mean()
+    variance = result.weight**2 * more.var() / len(more)
+    variance += (labels - result.weight * judged).var(ddof=1) / n
+    assert result.value.se == pytest.approx(variance**0.5)
+    bounds = score_interval(min(1, max(0, value)), n * variance, n, n - 1)
+    assert (result.value.low, result.value.high) == pytest.approx(bounds)
+    assert 0 <= result.value.low <= result.value.high <= 1
+
+
+@given(samples | st.tuples(st.integers(100, 150), st.integers(1, 200), shares, st.integers(0, 99)))
+def test_swapping_the_models_mirrors_the_rate_for_few_labels(
+    sample: tuple[int, int, float, int],
+) -> None:
+    parts = random_labels(*sample)
+    original, swapped = corrected_rate(*parts), corrected_rate(*(1 - part for part in parts))
+    assert mirrored(original.value, swapped.value, within=1e-7)
+    assert original.weight == pytest.approx(swapped.weight, abs=1e-7)
+    assert original.value.method == swapped.value.method
+
+
+def test_unanimous_labels_have_an_interval_of_positive_width() -> None:
+    result = corrected_rate(np.ones(10), np.ones(10), np.ones(200))
+    assert result.published is not None
+    assert result.published.high == result.published.low
+    assert result.value.low < 0.8
+
+
+def test_ten_labels_widen_the_published_interval_and_a_thousand_do_not() -> None:
+    few, many = (corrected_rate(*random_labels(n, 5 * n, 0.9, 4)) for n in (10, 1_000))
+    widths = [
+        (r.value.high - r.value.low) / (r.published.high - r.published.low) for r in (few, many)
+    ]
+    assert widths[0] > 1.15
+    assert widths[1] == pytest.approx(1, abs=0.03)
+
+
+def judged_in_three_classes(n: int, more: int, seed: int) -> tuple[Values, Values, Values]:
+    """A judge whose ties are mostly losses: the mean label is not linear in its values."""
+    rng = np.random.default_rng(seed)
+    judged = rng.choice([0.0, 0.5, 1.0], n + more, p=[0.3, 0.4, 0.3])
+    chance = np.select([judged == 0, judged == 0.5], [0.15, 0.1], 0.9)
+    labels = (rng.random(n + more) < chance).astype(float)
+    return labels[:n], judged[:n], judged[n:]
+
+
+def test_the_efficient_form_is_narrower_where_labels_are_not_linear_in_the_judge() -> None:
+    narrower = []
+    for seed in range(200):
+        parts = judged_in_three_classes(200, 2_000, seed)
+        efficient, linear = corrected_rate(*parts), ppi_plus_plus(*parts)
+        assert efficient.value.method == "efficient influence function"
+        narrower.append((efficient.value.se or 0) / (linear.value.se or 1))
+    assert np.mean(narrower) < 0.97
+    assert corrected_rate(*judged_in_three_classes(99, 500, 1)).value.method.startswith("PPI++")
+
+
+def test_a_judge_of_two_values_has_no_other_efficient_form() -> None:
+    labels, judged, more = random_labels(150, 500, 0.8, 2)
+    two = corrected_rate(labels, np.round(judged + 0.01), np.round(more + 0.01))
+    assert two.value.method.startswith("PPI++")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [10, 20, 30, 50])
+def test_few_labels_cover_for_any_judge(n: int) -> None:
+    for quality in (0.0, 0.5, 0.9, 1.0):
+        results = [corrected_rate(*random_labels(n, 300, quality, seed)) for seed in range(1_500)]
+        for kind in ("value", "labels_only"):
+            rates = [getattr(result, kind) for result in results]
+            assert np.mean([rate.low <= 0.55 <= rate.high for rate in rates]) >= 0.92, quality
+        mean = np.mean([result.value.estimate for result in results])
+        assert mean == pytest.approx(0.55, abs=0.2 / n + 0.004)  # the weight is fitted
+
+
+@pytest.mark.slow
+def test_the_efficient_form_covers() -> None:
+    truth = 0.3 * 0.15 + 0.4 * 0.1 + 0.3 * 0.9
+    rates = [
+        corrected_rate(*judged_in_three_classes(100, 600, seed)).value for seed in range(1_500)
+    ]
+    assert np.mean([rate.low <= truth <= rate.high for rate in rates]) >= 0.92
+    assert np.mean([rate.estimate for rate in rates]) == pytest.approx(truth, abs=0.004)
+
+
+@pytest.mark.parametrize(
+    ("wins", "ties", "losses", "enough"),
+    [
+        (15, 0, 15, True),
+        (14, 5, 15, False),
+        (15, 0, 14, False),
+        (40, 30, 15, True),
+        (60, 9, 2, False),
+    ],
+)
+def test_labels_decide_from_30_with_15_in_the_rarer_class(
+    wins: int, ties: int, losses: int, enough: bool
+) -> None:
+    assert labels_decide(np.repeat([1.0, 0.5, 0.0], [wins, ties, losses])) == enough
 
 
 # Sensitivity and specificity: diagnostics.

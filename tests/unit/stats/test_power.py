@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.stats import binom, binomtest, norm
 
 from bakeoff.stats.power import (
     Codes,
     OrderVariances,
     Values,
     detectable_effect,
+    detectable_rates,
     difference_sd,
     power_analysis,
     prompts_for_equivalence,
@@ -120,17 +121,84 @@ def test_a_mean_on_the_edge_of_the_margin_counts_as_outside_on_both_sides(more: 
     assert power.needed == pytest.approx(7.849 * 0.25 / 0.05**2, rel=0.02)
 
 
-@pytest.mark.parametrize("wins", [50, 51, 53])
+@pytest.mark.parametrize("wins", [500, 510, 520])
 def test_equivalence_needs_the_whole_interval_within_the_margin(wins: int) -> None:
-    values = np.repeat([1.0, 0.0], (wins, 100 - wins))
+    values = np.repeat([1.0, 0.0], (wins, 1_000 - wins))
     power = power_analysis(values, 0.05)
     assert power.method.endswith("within the margin")
     assert power.needed is not None
     rng = np.random.default_rng(1)
     se = values.std(ddof=1) / power.needed**0.5
-    means = rng.normal(wins / 100, se, 20_000)
+    means = rng.normal(wins / 1_000, se, 20_000)
     fits = (means + 1.96 * se < 0.55) & (means - 1.96 * se > 0.45)
     assert fits.mean() == pytest.approx(0.8, abs=0.015)
+
+
+def test_the_advised_number_is_the_smaller_of_the_two_ways_to_settle() -> None:
+    """At 54.5 %, equivalence within 5 points would need about 78,000 prompts."""
+    values = np.repeat([1.0, 0.0], (109, 91))
+    power = power_analysis(values, 0.05)
+    assert power.needed == pytest.approx(963, abs=8)
+    assert power.method == "80 % power, to tell it from 50 %"
+    assert prompts_for_equivalence(values.std(ddof=1), 0.045, 0.05) > 70_000
+    assert power_analysis(values, 0.05, anytime=0.05).needed == pytest.approx(1_670, abs=20)
+
+
+@given(values_of_any_kind, st.sampled_from([0.0, 0.05, 0.2]))
+def test_a_wider_margin_never_needs_more_prompts(values: Values, margin: float) -> None:
+    narrow, wide = power_analysis(values, margin), power_analysis(values, margin + 0.05)
+    assert narrow.needed is None or (wide.needed is not None and wide.needed <= narrow.needed)
+
+
+def test_models_that_need_more_than_20000_prompts_are_too_close_to_tell_apart() -> None:
+    close, closer = (np.repeat([1.0, 0.0], (5_000 + k, 5_000 - k)) for k in (100, 98))
+    assert power_analysis(close, 0.0).needed == pytest.approx(19_620, abs=20)
+    assert power_analysis(closer, 0.0).needed is None
+    assert power_analysis(close, 0.0, anytime=0.05).needed is None
+    assert power_analysis(close, 0.05).needed is not None  # equivalent within the margin
+
+
+def test_no_values_have_no_power_analysis() -> None:
+    with pytest.raises(ValueError, match="no values"):
+        power_analysis(np.array([]), 0.05)
+
+
+# Before a run: which win rates n prompts can tell from 50 %.
+
+
+def test_50_prompts_tell_about_30_and_70_percent() -> None:
+    rates = detectable_rates(50)
+    assert rates == pytest.approx((0.296, 0.704), abs=5e-4)
+
+
+@pytest.mark.parametrize("n", [20, 50, 200, 805])
+def test_the_detectable_rates_have_the_power_of_the_exact_sign_test(n: int) -> None:
+    rates = detectable_rates(n)
+    assert rates is not None
+    significant = [k for k in range(n // 2, n + 1) if binomtest(k, n).pvalue < 0.05]
+    assert binom.sf(significant[0] - 1, n, rates[1]) == pytest.approx(0.8)
+    assert rates[0] == pytest.approx(1 - rates[1])
+
+
+@given(st.integers(60, 5_000), st.floats(0, 0.8))
+def test_ties_and_early_stopping_change_what_can_be_told(n: int, ties: float) -> None:
+    plain, tied = detectable_rates(n), detectable_rates(n, ties)
+    stopped = detectable_rates(n, ties, factor=sequential_factor(0.05))
+    assert plain is not None
+    assert tied is not None
+    assert tied[1] <= plain[1] + 0.02  # ties narrow the interval, and leave fewer wins
+    assert stopped is None or stopped[1] > tied[1] - 0.02
+
+
+def test_detectable_rates_agree_with_the_advised_number() -> None:
+    rates = detectable_rates(963)
+    assert rates is not None
+    assert rates[1] == pytest.approx(0.545, abs=0.001)
+
+
+@pytest.mark.parametrize(("n", "ties"), [(0, 0.0), (5, 0.0), (20, 0.9), (20, 1.0)])
+def test_too_few_decisive_prompts_tell_nothing(n: int, ties: float) -> None:
+    assert detectable_rates(n, ties) is None
 
 
 @pytest.mark.parametrize("values", [[1.0], [0.5], [0.0] * 40, [0.5] * 40])

@@ -32,7 +32,9 @@ def examples() -> dict[str, object]:
             values, prompts, 0 * prompts, places, prompts
         ),
         "EProcess": sequential.sign_e_process(values),
-        "CalibratedRate": calibration.ppi_plus_plus(values[:9], values[9:18], values[18:]),
+        "TestedRate": tests.tested_win_rate(values),
+        "TestedDifference": tests.paired_difference(values[:30], values[30:]),
+        "CalibratedRate": calibration.corrected_rate(values[:9], values[9:18], values[18:]),
         "BradleyTerryFit": bradley_terry.bradley_terry(
             outcomes, 3, ties=True, order=True, resamples=20
         ),

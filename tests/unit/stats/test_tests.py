@@ -91,20 +91,46 @@ def test_random_flips_of_many_differences_agree_with_the_t_test(seed: int) -> No
     differences = np.random.default_rng(seed).normal(0.15, 1, 80)
     tested = sign_flip_test(differences)
     assert tested.p == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, abs=0.02)
-    assert tested.method.endswith("9999 flips")
+    assert tested.method == "sign-flip permutation"
     assert tested == sign_flip_test(differences)
 
 
-@pytest.mark.parametrize("n", [17, 40])
-def test_random_flips_never_give_p_0(n: int) -> None:
-    assert 0 < sign_flip_test(np.full(n, 3.0)).p < 1e-3
+@pytest.mark.parametrize("n", [10, 16, 17, 40, 2_000])
+def test_the_smallest_p_is_that_of_two_of_all_flips(n: int) -> None:
+    assert sign_flip_test(np.full(n, 3.0)).p == pytest.approx(max(1e-15, 2.0 ** (1 - n)), rel=1e-2)
 
 
-@pytest.mark.parametrize("n", [17, 40, 2_000])
-def test_the_number_of_flips_is_the_stated_one(n: int) -> None:
-    tested = sign_flip_test(np.full(n, 3.0))  # no flip reaches the observed sum
-    assert tested.method.endswith("9999 flips")
-    assert tested.p == pytest.approx(2 / 10_000, abs=2e-4 * (n == 17))
+@given(
+    st.lists(st.sampled_from([-3.0, -1.0, 0.0, 1.0, 2.0]), min_size=17, max_size=60)
+    | st.lists(st.sampled_from([-0.5, -0.25, 0.25, 0.5]), min_size=17, max_size=60)
+)
+def test_many_differences_on_a_grid_have_the_exact_distribution(differences: list[float]) -> None:
+    """By adding one difference after the other."""
+    numbers = [round(4 * abs(difference)) for difference in differences]
+    masses = {0: 1.0}
+    for number in numbers:
+        added: dict[int, float] = {}
+        for total, mass in masses.items():
+            for flipped in (total - number, total + number):
+                added[flipped] = added.get(flipped, 0.0) + mass / 2
+        masses = added
+    observed = abs(round(4 * sum(differences)))
+    expected = sum(mass for total, mass in masses.items() if abs(total) >= observed)
+    assert sign_flip_test(np.array(differences)).p == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_sizes_that_are_on_no_grid_are_close_to_random_flips(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    differences = rng.standard_t(3, size=25) + 0.3
+    signs = rng.choice((-1.0, 1.0), (200_000, 25))
+    extreme = np.abs(signs @ differences) >= abs(differences.sum())
+    assert sign_flip_test(differences).p == pytest.approx(extreme.mean(), abs=0.01)
+
+
+def test_a_single_huge_difference_decides_nothing() -> None:
+    differences = np.concatenate(([1e6], np.random.default_rng(1).normal(0.5, 0.1, 99)))
+    assert sign_flip_test(differences).p > 0.4
 
 
 @pytest.mark.parametrize("differences", [[], [2.5], [0.0], [0.0] * 30])
@@ -127,7 +153,7 @@ def test_equal_differences_are_flipped_together(values: str, n: int, mean: float
     tested = sign_flip_test(differences)
     t_interval = stats.ttest_1samp(differences, 0).pvalue
     assert tested.p == pytest.approx(max(t_interval, 1e-4), abs=0.03 * (t_interval > 1e-3) + 1e-3)
-    assert (tested.method, tested.n) == ("sign-flip permutation, 9999 flips", n)
+    assert (tested.method, tested.n) == ("sign-flip permutation", n)
     assert tested == sign_flip_test(-differences)
     assert tested == sign_flip_test(differences)
 
