@@ -12,7 +12,7 @@ from bakeoff.stats.agreement import cohen_kappa, gwet_ac1, krippendorff_alpha
 from bakeoff.stats.alpaca_eval import GRID, bootstrap_se, length_controlled_win_rate
 from bakeoff.stats.bias import order_effect
 from bakeoff.stats.calibration import ppi_plus_plus
-from bakeoff.stats.intervals import proportion, score_rate, t_interval, win_rate
+from bakeoff.stats.intervals import cluster_t_interval, proportion, t_interval, win_rate
 from bakeoff.stats.power import detectable_effect, difference_sd, prompts_needed, z_sum
 from bakeoff.stats.ratings import PairwiseOutcomes
 from bakeoff.stats.sequential import anytime_test, mean_confidence_sequence, sign_e_process
@@ -33,8 +33,13 @@ def test_win_rates_and_standard_errors_match_alpaca_eval(model: str) -> None:
     assert 100 * estimate.estimate == pytest.approx(known["win_rate"], abs=1e-5)
     assert estimate.se is not None
     assert 100 * estimate.se == pytest.approx(known["standard_error"], abs=1e-5)
-    assert [100 * estimate.low, 100 * estimate.high] == pytest.approx(known["ci95_t"], abs=0.05)
-    assert (estimate.n, estimate.method) == (805, "t")
+    published = cluster_t_interval(alpaca(model)[0], None)
+    assert (published.estimate, published.se) == (estimate.estimate, estimate.se)
+    assert [100 * published.low, 100 * published.high] == pytest.approx(known["ci95_t"], abs=0.05)
+    assert (published.n, published.method) == (805, "t")
+    # The interval that decides is centred a little nearer to 50 %, and as wide.
+    widths = estimate.high - estimate.low, published.high - published.low
+    assert widths[0] == pytest.approx(widths[1], rel=0.02)
 
 
 def test_interval_of_an_even_match_contains_half() -> None:
@@ -92,10 +97,11 @@ def test_ten_repeats_of_100_prompts_are_100_prompts() -> None:
     assert estimate.se is not None
     assert 100 * estimate.estimate == pytest.approx(known["win_rate_model1"], abs=1e-9)
     assert 100 * estimate.se == pytest.approx(known["cluster_se"], abs=1e-6)
-    assert [100 * estimate.low, 100 * estimate.high] == pytest.approx(
+    published = cluster_t_interval(values, prompts)
+    assert [100 * published.low, 100 * published.high] == pytest.approx(
         known["ci95_cluster_t"], abs=1e-6
     )
-    naive = score_rate(values).se
+    naive = win_rate(values).se
     assert naive is not None
     assert 100 * naive == pytest.approx(known["naive_se"], abs=1e-6)
     means = np.bincount(prompts, values) / np.bincount(prompts)

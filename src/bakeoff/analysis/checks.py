@@ -7,6 +7,9 @@ from bakeoff.analysis.text_checks import TEXT_CHECKS
 
 WEAKENING = ("few prompts", "many comparisons")  # kinds of findings; all others withhold a verdict
 
+# Kinds of findings that do not concern the judges: they hold if people decide, too.
+WITHOUT_JUDGES = (*WEAKENING, "identical completions", "placeholder")
+
 _CHECKS: tuple[VerdictCheck, ...] = (*SAMPLE_CHECKS, *JUDGE_CHECKS, *TEXT_CHECKS)
 
 

@@ -91,19 +91,22 @@ def _disagreeing_judges(inputs: CheckInput) -> Iterator[Finding]:
 
 
 def _disagreeing_people(inputs: CheckInput) -> Iterator[Finding]:
-    """The win rate corrected by labels of people is significantly on the other side of 50 %."""
-    people = inputs.pair.people
-    if not people or not people.corrected:
+    """The win rate of the judges is outside the interval of the labels alone.
+
+    Enough labels drawn at random decide themselves: see `HumanVotes.decides`.
+    """
+    people, rate = inputs.pair.people, inputs.pair.win_rate
+    if people is None or people.decides or rate is None:
         return
-    rate = people.corrected.value
-    bound = rate.high if inputs.outcome == "better" else rate.low
-    if is_against(inputs.outcome, bound - 0.5):
+    labels = people.win_rate
+    if not labels.low <= rate.estimate <= labels.high:
         yield Finding(
             "people disagree",
-            rate.estimate,
-            f"corrected by {people.prompts} labels of people the win rate is "
-            f"{100 * rate.estimate:.1f} %, surely on the other side of 50",
-            "another judge: this one prefers what people do not",
+            labels.estimate,
+            f"by {people.prompts} labels of people the win rate is {100 * labels.estimate:.1f} % "
+            f"(95 % interval {100 * labels.low:.1f} to {100 * labels.high:.1f} %), which excludes "
+            f"the {100 * rate.estimate:.1f} % of the judges",
+            "label 30 or more prompts that are drawn at random: these labels decide then",
         )
 
 

@@ -22,7 +22,8 @@ from bakeoff.analysis.bias import (
     order_bias,
     thinking_leaks,
 )
-from bakeoff.analysis.deciding_rate import WeightedRows, deciding_rate
+from bakeoff.analysis.deciding_rate import WeightedRows
+from bakeoff.analysis.flip_rates import flip_rates
 from bakeoff.analysis.judge_card import judge_cards
 from bakeoff.analysis.judgment_table import POINTWISE, UNKNOWN, judgment_table
 from bakeoff.analysis.pair_data import PairData
@@ -30,6 +31,7 @@ from bakeoff.analysis.people import summarize_people
 from bakeoff.records import Accounting, Counts, PairSummary, ScoreDifference, ScoreStats
 from bakeoff.stats.arrays import Values
 from bakeoff.stats.intervals import cluster_means, cluster_t_interval, proportion, t_interval
+from bakeoff.stats.panels import between_judge_interval
 from bakeoff.stats.power import power_analysis
 from bakeoff.stats.results import Estimate, Power
 from bakeoff.stats.sequential import (
@@ -63,8 +65,10 @@ def summarize_pair(data: PairData) -> PairSummary:
             verdict="",
         )
     units = data.unit_means(data.preferences)
-    deciding = deciding_rate(data.order_design, data.inference)
-    rate = deciding.rate
+    deciding, people = data.deciding, summarize_people(data)
+    rate, test = deciding.rate, deciding.test
+    if people and people.decides and people.corrected and people.test:
+        rate, test = people.corrected.value, people.test
     lengths, scores = length_differences(data), _score_statistics(data)
     judged_twice = len(table.known_consistency)
     return PairSummary(
@@ -78,9 +82,9 @@ def summarize_pair(data: PairData) -> PairSummary:
         win_rate=rate,
         decisive_win_rate=_decisive_share(data),
         deciding_prompts=deciding.prompts,
-        test=deciding.test,
+        test=test,
         winner_share=deciding.rows.winner_share,
-        **_published(data, rate),
+        **_published(data, deciding.rate),
         identical=len(data.identical_prompts),
         repeated=data.repeated_prompts,
         scores_a=scores.a,
@@ -95,8 +99,11 @@ def summarize_pair(data: PairData) -> PairSummary:
         length=length_bias(data, lengths),
         markdown=markdown_bias(data),
         thinking=thinking_leaks(data),
-        judges=tuple(judge_cards(data, rate, lengths)),
-        people=summarize_people(data),
+        judges=tuple(judge_cards(data, deciding.rate, lengths)),
+        people=people,
+        judges_win_rate=deciding.rate if rate is not deciding.rate else None,
+        other_judges=_other_judges(data),
+        flip_rates=tuple(flip_rates(data)),
         agreement=tuple(judge_agreements(data)),
         power=_power(data, units) if len(units) > 1 else None,
         variance=variance_components(data),
@@ -139,6 +146,18 @@ def _published(data: PairData, rate: Estimate) -> dict[str, Any]:
         "published_test": sign_test(wins, losses),
         "published_differs": f"in the deciding win rate {why}" if differs else "",
     }
+
+
+def _other_judges(data: PairData) -> Estimate | None:
+    """The win rate if the judges are a sample of judges like them."""
+    if len(data.judges) < 2 or data.config.design.sequential:
+        return None
+    rows = data.judge_table.rows
+    index = np.searchsorted(data.prompt_table.prompt, rows.prompt)
+    preferences = np.full((len(data.prompt_table), len(data.judges)), np.nan)
+    preferences[index, data.judge_table.judge] = rounded_preferences(rows)
+    between = between_judge_interval(preferences, data.clusters, 1 - data.config.alpha)
+    return between.rate if between else None
 
 
 class _ScoreStatistics(NamedTuple):

@@ -19,7 +19,7 @@ from bakeoff.analysis.aggregate import (
     aggregate_by_prompt,
     rounded_preferences,
 )
-from bakeoff.analysis.deciding_rate import InferenceSettings
+from bakeoff.analysis.deciding_rate import DecidingRate, InferenceSettings, deciding_rate
 from bakeoff.analysis.judgment_table import JudgmentTable, judgment_table
 from bakeoff.analysis.order_design import OrderDesign, PromptSequence
 from bakeoff.records import (
@@ -231,6 +231,11 @@ class PairData:
         return InferenceSettings(
             self._clusters[0], config.panel, config.alpha, config.design.sequential
         )
+
+    @cached_property
+    def deciding(self) -> DecidingRate:
+        """The win rate of a by the judges, over the rows that decide; needs a judgment."""
+        return deciding_rate(self.order_design, self.inference)
 
     @property
     def wins_and_losses(self) -> tuple[int, int]:

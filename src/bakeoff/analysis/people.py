@@ -5,13 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bakeoff.analysis.aggregate import rounded_preferences
 from bakeoff.analysis.agreement import rater_agreement
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import HumanVotes
 from bakeoff.stats.arrays import Values
-from bakeoff.stats.calibration import labels_needed, ppi_plus_plus
-from bakeoff.stats.intervals import cluster_means, win_rate
-from bakeoff.stats.results import CalibratedRate
+from bakeoff.stats.calibration import corrected_rate, labels_decide, labels_needed
+from bakeoff.stats.intervals import cluster_means, score_rate, score_test_p
+from bakeoff.stats.results import CalibratedRate, Estimate, SignificanceResult
+from bakeoff.stats.tests import tested_win_rate
 
 
 def summarize_people(data: PairData) -> HumanVotes | None:
@@ -20,15 +22,19 @@ def summarize_people(data: PairData) -> HumanVotes | None:
     if not len(table):
         return None
     units = _label_units(data)
-    corrected = _corrected_rate(units) if data.label_selection == "random" else None
+    random = data.label_selection == "random"
+    tested = _corrected_rate(units) if random else None
+    corrected, test = tested or (None, None)
     by_person = data.table_by_person
     return HumanVotes(
         voters=tuple(by_person),
         prompts=len(table),
-        win_rate=win_rate(table.preference, data.clusters_of_indices(table.prompt)),
+        win_rate=score_rate(rounded_preferences(table), data.clusters_of_indices(table.prompt)),
         judge_agreement=rater_agreement(data, {"people": table, "the judges": data.prompt_table}),
         voter_agreement=rater_agreement(data, by_person) if len(by_person) > 1 else None,
         corrected=_with_ties(corrected, data) if corrected else None,
+        decides=corrected is not None and labels_decide(units.labels),
+        test=test,
         labels_needed=_labels_missing(units, corrected) if corrected else None,
     )
 
@@ -36,16 +42,23 @@ def summarize_people(data: PairData) -> HumanVotes | None:
 def _with_ties(rate: CalibratedRate, data: PairData) -> CalibratedRate:
     """The rate over all prompts; `rate` is that without ties by identical completions."""
     share = len(data.identical_prompts) / len(data.prompt_table)
-    value, rest = rate.value, 1 - share
     return replace(
         rate,
-        value=replace(
-            value,
-            estimate=share / 2 + rest * value.estimate,
-            low=share / 2 + rest * value.low,
-            high=share / 2 + rest * value.high,
-            se=None if value.se is None else rest * value.se,
-        ),
+        value=_toward_half(rate.value, share),
+        published=rate.published and _toward_half(rate.published, share),
+        labels_only=rate.labels_only and _toward_half(rate.labels_only, share),
+    )
+
+
+def _toward_half(value: Estimate, share: float) -> Estimate:
+    """The estimate if this share of further prompts are ties."""
+    rest = 1 - share
+    return replace(
+        value,
+        estimate=share / 2 + rest * value.estimate,
+        low=share / 2 + rest * value.low,
+        high=share / 2 + rest * value.high,
+        se=None if value.se is None else rest * value.se,
     )
 
 
@@ -77,10 +90,18 @@ def _label_units(data: PairData) -> _LabelUnits:
     )
 
 
-def _corrected_rate(units: _LabelUnits) -> CalibratedRate | None:
-    if len(units.labels) < 2 or not len(units.unlabeled):
+def _corrected_rate(units: _LabelUnits) -> tuple[CalibratedRate, SignificanceResult] | None:
+    """The corrected rate and the test that belongs to its interval."""
+    n = len(units.labels)
+    if n < 2:
         return None
-    return ppi_plus_plus(units.labels, units.judged, units.unlabeled)
+    if not len(units.unlabeled):  # labels of all prompts need no correction
+        tested = tested_win_rate(units.labels)
+        return CalibratedRate(tested.rate, n, 0, weight=0.0, labels_only=tested.rate), tested.test
+    corrected = corrected_rate(units.labels, units.judged, units.unlabeled)
+    value = corrected.value
+    p = score_test_p(value.estimate, n * (value.se or 0.0) ** 2, n, n - 1)
+    return corrected, SignificanceResult(p, "score test of the corrected win rate", n)
 
 
 def _labels_missing(units: _LabelUnits, corrected: CalibratedRate) -> int | None:

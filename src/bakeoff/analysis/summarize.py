@@ -1,5 +1,6 @@
 """The summary of evidence: models, pairs, ratings, null checks and usage."""
 
+from bakeoff.analysis.baseline_differences import baseline_differences
 from bakeoff.analysis.completions import summarize_model
 from bakeoff.analysis.evidence_pairs import build_pair_data
 from bakeoff.analysis.flags import find_flags
@@ -7,6 +8,7 @@ from bakeoff.analysis.null_check import null_checks
 from bakeoff.analysis.pair import summarize_pair
 from bakeoff.analysis.pair_data import AnalysisConfig, PairData
 from bakeoff.analysis.ratings import rank_models
+from bakeoff.analysis.sensitivity import sensitivity
 from bakeoff.analysis.slices import tag_slices
 from bakeoff.analysis.spending import summarize_spending
 from bakeoff.analysis.verdict import decide
@@ -32,7 +34,8 @@ def summarize(
         pairs = [pair.with_holm_p(p) for pair, p in zip(pairs, adjusted, strict=True)]
     checks, notes = null_checks(evidence.null_check, config)
     pairs = [_with_verdict(p, data) for p, data in zip(pairs, pair_data, strict=True)]
-    ranking = rank_models(evidence.models, [*zip(pairs, pair_data, strict=True)])
+    summarized = [*zip(pairs, pair_data, strict=True)]
+    ranking = rank_models(evidence.models, summarized)
     return Summary(
         estimand=ESTIMAND,
         models=tuple(summarize_model(model, evidence) for model in evidence.models),
@@ -42,6 +45,7 @@ def summarize(
         ratings_withheld=ranking.withheld,
         published_ratings=tuple(ranking.published.ratings) if ranking.published else (),
         published_rating_model=ranking.published.model if ranking.published else None,
+        baseline_differences=tuple(baseline_differences(evidence.models, summarized)),
         null_checks=tuple(checks),
         usage=tuple(summarize_spending(evidence)),
         notes=tuple(dict.fromkeys((*evidence.notes, *notes))),
@@ -55,5 +59,9 @@ def _with_verdict(pair: PairSummary, data: PairData) -> PairSummary:
         verdict=decision.sentence,
         reasons=tuple(reason.to_flag(data.name) for reason in decision.reasons),
         slices=tuple(tag_slices(data, withheld=decision.outcome == "withheld")),
-        flags=tuple(find_flags(pair, data)),
+        flags=(
+            *(finding.to_flag(data.name) for finding in decision.overridden),
+            *find_flags(pair, data),
+        ),
+        sensitivity=sensitivity(pair, data, decision.outcome),
     )

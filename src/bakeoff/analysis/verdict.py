@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from bakeoff.analysis.checks import WEAKENING, run_checks
+from bakeoff.analysis.checks import WEAKENING, WITHOUT_JUDGES, run_checks
 from bakeoff.analysis.findings import CheckInput, Finding, interval_outcome, unit_count
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.analysis.sample_checks import MIN_PROMPTS
@@ -11,11 +11,14 @@ from bakeoff.stats.results import Estimate
 
 
 class VerdictDecision(NamedTuple):
-    """The outcome, a sentence that states it, and the findings that withhold or weaken it."""
+    """The outcome, a sentence that states it, and the findings of the checks."""
 
     outcome: Outcome
     sentence: str
     reasons: tuple[Finding, ...] = ()
+    """The findings that withhold or weaken the verdict."""
+    overridden: tuple[Finding, ...] = ()
+    """The findings about judges, if people decide: labels correct any judge."""
 
 
 def decide(pair: PairSummary, data: PairData) -> VerdictDecision:
@@ -23,15 +26,19 @@ def decide(pair: PairSummary, data: PairData) -> VerdictDecision:
     if pair.win_rate is None:
         return VerdictDecision("not enough data", "Not enough data: nothing was judged")
     outcome = interval_outcome(pair.win_rate, pair.margin / 100)
-    reasons = tuple(run_checks(CheckInput(pair, data, outcome)))
+    findings, overridden = run_checks(CheckInput(pair, data, outcome)), []
+    if pair.judges_win_rate:
+        overridden = [finding for finding in findings if finding.kind not in WITHOUT_JUDGES]
+    reasons = tuple(finding for finding in findings if finding not in overridden)
     withholding = [reason for reason in reasons if reason.kind not in WEAKENING]
     if withholding:
         sentence = "Verdict withheld: " + "; ".join(reason.message for reason in withholding)
-        return VerdictDecision("withheld", sentence, reasons)
+        return VerdictDecision("withheld", sentence, reasons, tuple(overridden))
     if reasons:
         sentence = _not_enough_data(pair, pair.win_rate, outcome, reasons)
-        return VerdictDecision("not enough data", sentence, reasons)
-    return VerdictDecision(outcome, _sentence(pair, pair.win_rate, outcome))
+        return VerdictDecision("not enough data", sentence, reasons, tuple(overridden))
+    sentence = _sentence(pair, pair.win_rate, outcome)
+    return VerdictDecision(outcome, sentence, overridden=tuple(overridden))
 
 
 def _sentence(pair: PairSummary, rate: Estimate, outcome: Outcome) -> str:
@@ -44,7 +51,11 @@ def _sentence(pair: PairSummary, rate: Estimate, outcome: Outcome) -> str:
             interval = _interval(1 - rate.high, 1 - rate.low)
         within = distance < pair.margin / 100
         small = f", by less than the margin of {pair.margin:g} points" if within else ""
-        return f"{better} is better than {worse}: it wins {100 * share:.1f} % ({interval}){small}"
+        people = ""
+        if pair.judges_win_rate and pair.people:
+            people = f", corrected by {pair.people.prompts} labels of people"
+        wins = f"it wins {100 * share:.1f} %{people} ({interval})"
+        return f"{better} is better than {worse}: {wins}{small}"
     if outcome == "equivalent":
         if pair.ties == pair.prompts:
             return f"No difference: every one of {pair.prompts} prompts is a tie ({interval})"

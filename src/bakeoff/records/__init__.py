@@ -6,6 +6,23 @@ They are frozen and validated; an unknown field is an error.
 """
 
 from bakeoff.records.completion import Completion, Finish, ModelCompletion
+from bakeoff.records.pair_summary import (
+    MARGIN,
+    Accounting,
+    Agreement,
+    Counts,
+    Flag,
+    FlipRate,
+    HumanVotes,
+    JudgeCard,
+    Outcome,
+    PairSummary,
+    ScoreDifference,
+    ScoreStats,
+    Sensitivity,
+    Slice,
+    SliceOutcome,
+)
 from bakeoff.records.plan import Plan
 from bakeoff.records.prompt import CLUSTER_TAG, Criterion, Message, PrefixedPrompt, Prompt, Role
 from bakeoff.records.record import Record, content_key, intern_fields_set
@@ -20,23 +37,11 @@ from bakeoff.records.results import (
     register_views,
 )
 from bakeoff.records.summary import (
-    MARGIN,
-    Accounting,
-    Agreement,
-    Counts,
-    Flag,
-    HumanVotes,
-    JudgeCard,
+    BaselineDifference,
     ModelSummary,
     NullCheck,
-    Outcome,
-    PairSummary,
     Rating,
     RatingModel,
-    ScoreDifference,
-    ScoreStats,
-    Slice,
-    SliceOutcome,
     Summary,
 )
 from bakeoff.records.usage import Stage, StageUsage, Usage, total_or_none
@@ -60,6 +65,7 @@ __all__ = [
     "SCHEMA",
     "Accounting",
     "Agreement",
+    "BaselineDifference",
     "Comparison",
     "Completion",
     "Counts",
@@ -69,6 +75,7 @@ __all__ = [
     "Failure",
     "Finish",
     "Flag",
+    "FlipRate",
     "HumanSample",
     "HumanVotes",
     "JudgeCard",
@@ -95,6 +102,7 @@ __all__ = [
     "ScoreDifference",
     "ScoreStats",
     "Scores",
+    "Sensitivity",
     "Slice",
     "SliceOutcome",
     "Stage",

@@ -179,7 +179,10 @@ def t_interval(values: Values, level: float = 0.95) -> Estimate:
 
     The interval of a single value is the value itself. Raises ValueError for no values.
     """
-    mean, n = _mean(values), len(values)
+    n = len(values)
+    if not n:
+        raise ValueError("no values")
+    mean = float(values.mean())
     if n < 2:
         return Estimate(mean, mean, mean, "one value: no interval", n)
     se = float(values.std(ddof=1)) / math.sqrt(n)
@@ -344,9 +347,3 @@ def _bootstrap_estimate(
         method = "percentile bootstrap"
         low, high = (float(bound) for bound in np.quantile(distribution, (0.025, 0.975)))
     return Estimate(value, min(value, low), max(value, high), method, units, se)
-
-
-def _mean(values: Values) -> float:
-    if not len(values):
-        raise ValueError("no values")
-    return float(values.mean())

@@ -10,7 +10,6 @@ from scipy import stats
 from scipy.special import betaincinv, ndtr
 
 from bakeoff.stats.arrays import Codes, Values
-from bakeoff.stats.intervals import smoothed_variance
 from bakeoff.stats.results import Power, VarianceComponents
 
 _SAME_VERDICT = 0.95  # probability from which a second order is not needed
@@ -90,12 +89,12 @@ def power_analysis(values: Values, margin: float, *, anytime: float | None = Non
     n = len(values)
     if not n:
         raise ValueError("no values")
-    mean = float(values.mean())
-    # Few prompts without variation do not show that the next one has none: as in the interval, one
-    # more win and one more loss are added.
-    variance = float(values.var(ddof=1)) if n > 1 else 0.0
-    sd = math.sqrt(smoothed_variance(mean, variance, n))
-    difference = abs(mean - 0.5)
+    sd = float(values.std(ddof=1)) if n > 1 else 0.0
+    if sd <= 1e-9:
+        # A unanimous sample has sd 0, but the next prompt may differ: as in the interval, one more
+        # win and one more loss are added.
+        sd = float(np.append(values, (0.0, 1.0)).std(ddof=1))
+    difference = abs(float(values.mean()) - 0.5)
     ways = [(prompts_needed(sd, difference), "to tell it from 50 %")]
     if difference < margin - 1e-9:  # the same for 55 % and 45 %, which round differently
         within = "to show that it is within the margin"

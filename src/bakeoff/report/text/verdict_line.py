@@ -3,11 +3,7 @@
 `analysis/verdict.py` decides the verdict and words its sentence.
 """
 
-import math
-from bisect import bisect_left
-
 from bakeoff.records import Outcome, PairSummary
-from bakeoff.stats.results import Estimate
 
 _LABELS: dict[Outcome, str] = {
     "better": "Better",
@@ -24,9 +20,30 @@ def outcome_label(outcome: Outcome) -> str:
 
 
 def verdict_lines(pair: PairSummary) -> list[str]:
-    """The verdict line, followed by what to do about each reason that withholds a verdict."""
+    """The verdict line, what would overturn it, and what to do about each reason against it."""
     actions = dict.fromkeys(reason.action for reason in pair.reasons)
-    return [pair.verdict, *(f"What to do: {action}" for action in actions)]
+    return [
+        pair.verdict,
+        *sensitivity_lines(pair),
+        *(f"What to do: {action}" for action in actions),
+    ]
+
+
+def sensitivity_lines(pair: PairSummary) -> list[str]:
+    """A sentence on the bias of the judges, and the number of prompts, that overturn a verdict."""
+    sensitivity = pair.sensitivity
+    if sensitivity is None:
+        return []
+    winner = {"better": pair.a, "worse": pair.b}.get(pair.outcome, "either model")
+    judges = "The judge" if len(pair.judges) == 1 else "The judges"
+    bias = f"{judges} would have to favor {winner} by {100 * sensitivity.bias:.1f} points"
+    if pair.judges_win_rate:
+        bias = f"The labels would have to be wrong by {100 * sensitivity.bias:.1f} points"
+    count = sensitivity.prompts
+    prompts = "" if count is None else f", or {count:,} prompts be decided the other way"
+    if count == 1:
+        prompts = ", or 1 prompt be decided the other way"
+    return [f"{bias}{prompts}, to overturn this"]
 
 
 def what_would_change(pair: PairSummary) -> list[str]:
@@ -48,45 +65,10 @@ def what_would_change(pair: PairSummary) -> list[str]:
 
 
 def _overturned_by(pair: PairSummary) -> list[str]:
-    rate = pair.win_rate
-    if rate is None:
-        return []
-    flips = _flips_to_overturn(pair, rate)
-    winner = pair.a if pair.outcome == "better" else pair.b
-    count = "One prompt" if flips == 1 else f"About {flips:,} of the prompts"
-    lines = [f"{count} that it won, decided against {winner}, would undo it."]
+    lines = [f"{line}." for line in sensitivity_lines(pair)]
     decisive = [c.judge for c in pair.judges if c.outcome_without not in (None, pair.outcome)]
     lines += [f"Without {judge} it would not be said." for judge in decisive]
     return lines
-
-
-def _flips_to_overturn(pair: PairSummary, rate: Estimate) -> int:
-    """The number of won prompts that, if lost, bring 50 % into the interval.
-
-    Exact if every prompt is won, lost or tied; if prompts are averages, an estimate that keeps the
-    width of the interval.
-    """
-    import numpy as np  # late: slow to import, and most commands compute no interval
-
-    from bakeoff.stats.intervals import win_rate
-
-    counts = (pair.wins, pair.losses) if pair.outcome == "better" else (pair.losses, pair.wins)
-    edge = max(rate.low - 0.5, 0.5 - rate.high)
-    share = (counts[0] + pair.ties / 2) / pair.prompts
-
-    def low(flips: int) -> float:
-        outcomes = (counts[0] - flips, pair.ties, counts[1] + flips)
-        return win_rate(np.repeat([1.0, 0.5, 0.0], outcomes)).low
-
-    def overturns(flips: int) -> bool:
-        return low(flips) <= 0.5
-
-    whole_prompts = abs(share - max(rate.estimate, 1 - rate.estimate)) < 1e-9
-    other_method = abs(low(0) - 0.5 - edge) > 1e-9
-    if pair.clusters or not whole_prompts or other_method:
-        return math.floor(edge * pair.prompts) + 1
-
-    return bisect_left(range(counts[0] + 1), True, key=overturns)
 
 
 def _missing_prompts(pair: PairSummary) -> list[str]:
