@@ -80,8 +80,8 @@ def alpaca_eval(folder: Path) -> Evaluation:
         if y is not None and y != 0.5 and "top_logprobs" in row:
             m, upper = (math.exp(entry["logprob"]) for entry in row["top_logprobs"])
             share = m / (m + upper)  # probability of the token of the first position
-            matches = abs(y - share) <= 1e-3, abs(y - (1 - share)) <= 1e-3  # the files are rounded
-            first = {(True, False): "a", (False, True): "b"}.get(matches)
+            distance, name = min((abs(y - share), "a"), (abs(y - (1 - share)), "b"))
+            first = name if distance <= 1e-3 else None  # the files are rounded
         evaluation.verdicts.append(Verdict(prompt, row["annotator"], a, b, y, first, _kind(raw)))
     return Evaluation(evaluation.verdicts, evaluation.texts, evaluation.tags)
 
@@ -103,31 +103,9 @@ def arena_hard(folder: Path) -> Evaluation:
                     kind=_kind(game["score"]),
                 )
             )
-    # bakeoff compares two models in the order in which the file first names them.
-    return _oriented(Evaluation(verdicts, tags=tags))
-
-
-def _oriented(evaluation: Evaluation) -> Evaluation:
-    rank = {model: index for index, model in enumerate(evaluation.models)}
-    oriented = []
-    for v in evaluation.verdicts:
-        if rank[v.a] > rank[v.b]:
-            v = Verdict(
-                *(v.prompt, v.judge, v.b, v.a, None if v.y is None else 1 - v.y),
-                first={"a": "b", "b": "a", None: None}[v.first],
-                kind=v.kind,
-                scores=v.scores and (v.scores[1], v.scores[0]),
-                repeat=v.repeat,
-            )
-        oriented.append(v)
-    return Evaluation(
-        oriented,
-        evaluation.texts,
-        evaluation.tags,
-        evaluation.cluster,
-        evaluation.people,
-        models=evaluation.models,
-    )
+    # bakeoff compares models that are always the first of a pair in the order of their names, and
+    # then those that are always the second.
+    return Evaluation(verdicts, tags=tags, models=sorted({v.a for v in verdicts}))
 
 
 def llm_comparator(folder: Path) -> Evaluation:

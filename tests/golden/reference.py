@@ -5,8 +5,8 @@ scipy, statsmodels, evalica, krippendorff and ppi-python; other numbers are form
 their source. Each number is listed under its source.
 
 Terms: a verdict is one judge's preference for a (1, 0.5 for a tie, 0, or a probability) in one
-order; y is a prompt's preference for a. Of the two models of a pair, a is the one that the file
-names first.
+order; y is a prompt's preference for a. Of the two models of a pair, a is the one that is always
+the first of a pair in the file, or else the first by name.
 """
 
 import json

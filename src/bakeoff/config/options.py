@@ -18,7 +18,12 @@ class AuditOptions(BaseModel):
     format: str | None = Field(
         None, description="How to read the files, where that is not plain from what they hold."
     )
-    columns: str = Field("", description="The columns of a table, as winner=label,prompt=question.")
+    columns: str = Field(
+        "",
+        description="The columns of a table, as winner=label,prompt=question. A column of numbers "
+        "is named as what they are: probability=COLUMN (1: a is better), index_from_0=COLUMN (0: "
+        "a, 1: b) or index_from_1=COLUMN (1: a, 2: b).",
+    )
     margin: shared_options.Margin = MARGIN
     panel: shared_options.Panel = "mean"
     out: shared_options.OutputFolder = Path("audit")

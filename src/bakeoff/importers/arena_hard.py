@@ -27,8 +27,9 @@ def read_into(document: Document, builder: EvidenceBuilder) -> None:
     builder.add_note(
         "Arena-Hard judgments hold no prompts and no completions: a prompt is 'question ID'."
     )
-    for number, (place, row) in enumerate(document.rows, 1):
-        model = labels.parse_model_name(row.get("model"), "model", document.location(place))
+    for placed in document.rows:
+        row, location = placed.values, document.location(placed.place)
+        model = labels.parse_model_name(row.get("model"), "model", location)
         baseline = labels.label_text(row.get("baseline"))
         if not baseline:
             baseline = BASELINE
@@ -37,9 +38,9 @@ def read_into(document: Document, builder: EvidenceBuilder) -> None:
             )
         question = labels.label_text(row.get("question_id")) or labels.label_text(row.get("uid"))
         tags = labels.parse_tags(row.get("category"))
-        prompt_id = builder.add_row_prompt(number, None, prompt_id=question, tags=tags)
+        prompt_id = builder.add_row_prompt(placed, None, prompt_id=question, tags=tags)
         pair = builder.add_pair(prompt_id, ModelOutput(model), ModelOutput(baseline))
-        judge = labels.label_text(row.get("judge")) or "judge"
+        judge = labels.parse_judge(row.get("judge"), "judge")
         games = row.get("games")
         for index, game in enumerate(games if isinstance(games, list) and games else [games]):
             model_first = index % 2 == 1

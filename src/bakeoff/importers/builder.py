@@ -1,24 +1,36 @@
 """Builds one Evidence from the rows of several evaluation files."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
-from heapq import merge
 from itertools import count
 from typing import Literal, NamedTuple
 
 from pydantic import JsonValue
 
-from bakeoff.importers.labels import ParseFailure, is_placeholder, parse_failure, parse_prompt
+from bakeoff.importers.labels import (
+    ParseFailure,
+    is_blank,
+    is_placeholder,
+    label_text,
+    parse_failure,
+    parse_prompt,
+)
+from bakeoff.importers.model_order import ModelOrder
+from bakeoff.importers.outcomes import ImportedOutcome, RepeatKey, judgment_failure, resolve
+from bakeoff.importers.samples import SampleIndex
+from bakeoff.importers.score_scales import FileScores
+from bakeoff.importers.turns import Turns
+from bakeoff.prompts.rows import Row
 from bakeoff.records import (
     Completion,
     Design,
     Evidence,
     Failure,
     Judgment,
-    ModelCompletion,
     Presentation,
     Prompt,
     Verdict,
+    content_key,
 )
 
 # The output of a pair that the judge saw first: `unknown` if the file does not record it,
@@ -51,52 +63,49 @@ class PointwiseScore(NamedTuple):
     prompt_id: str
     output: ModelOutput
     judge: str
-    score: float | ParseFailure
+    score: JsonValue
+    """The value in the file; its scale is found after all files."""
     reason: str = ""
-
-
-class RepeatKey(NamedTuple):
-    """The key of a judgment; judgments with equal keys are repeats of each other."""
-
-    prompt_id: str
-    judge: str
-    first: str
-    second: str
-    sample: int
-    presented: Presentation = "recorded"
+    location: str = ""
+    """The file, for a message."""
 
 
 class EvidenceBuilder:
-    """Collects prompts, completions and judgments file by file; `build` returns the Evidence."""
+    """Collects prompts, completions and judgments file by file; `build` returns the Evidence.
+
+    Rows have to be added in an order that does not depend on their order in the file (see
+    `documents.sorted_by_content`); the records of the evidence are in the order of the file.
+    """
 
     def __init__(self) -> None:
-        self.outcome_count = 0
-        """Judgments, failed judgments and pointwise scores so far, duplicates included."""
         self.scores: list[PointwiseScore] = []
         self._file_count = 0
-        self._models: dict[str, None] = {}
+        self._location = ""
+        self._row_number = 0
+        self._row_counts: Counter[str] = Counter()  # rows without prompt, by content
+        self._models = ModelOrder()
         self._prompts: dict[str, Prompt] = {}
+        self._positions: dict[str, tuple[int, int]] = {}  # lowest file and row of a prompt
         self._prompt_ids: dict[str, str] = {}  # id in the current file -> id in the evidence
-        self._file_keys: set[RepeatKey] = set()  # keys in the current file, with sample 0
-        self._same_file_repeats = 0
-        self._completions: dict[tuple[str, str, int], Completion] = {}  # prompt, model, sample
-        self._samples_of_text: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-        self._model_sample_counts: Counter[tuple[str, str]] = Counter()
-        self._sample_counts: Counter[str] = Counter()
-        self._first_free: Counter[tuple[str, str]] = Counter()  # lowest sample without completion
-        self._outcomes: dict[RepeatKey, dict[int, Judgment | Failure]] = defaultdict(dict)
-        self._judgments: list[Judgment] = []
-        self._failures: list[Failure] = []
-        self._completion_failures: dict[Failure, None] = {}
+        self._turns = Turns()
+        self._samples = SampleIndex()
+        self._outcomes: list[ImportedOutcome] = []
+        self._completion_failures: dict[Failure, tuple[int, int]] = {}
         self._origins: dict[str, str] = {}
         self._notes: dict[str, None] = {}
         self._designs: list[Design] = []
 
-    def begin_file(self) -> None:
-        """Start another file, with its own namespace of prompt ids."""
+    @property
+    def outcome_count(self) -> int:
+        """Judgments, failed judgments and pointwise scores so far, duplicates included."""
+        return len(self._outcomes) + len(self.scores)
+
+    def begin_file(self, location: str = "") -> None:
+        """Start another file, with its own namespace of prompt ids; `location` is for messages."""
         self._file_count += 1
+        self._location = location
+        self._row_number = 0
         self._prompt_ids = {}
-        self._file_keys = set()
 
     def add_note(self, text: str) -> None:
         """Add a note for the reader of the summary; equal notes are kept once."""
@@ -115,24 +124,40 @@ class EvidenceBuilder:
 
     def add_model(self, name: str) -> None:
         """Add a model; models are compared in the order in which they were added."""
-        self._models[name] = None
+        self._models.add_ranked(name, self._file_count)
 
     @property
-    def models(self) -> set[str]:
-        """The names of all models, including those with pointwise scores only."""
-        return {*self._models, *(score.output.model for score in self.scores)}
-
-    def default_prompt(self, row_number: int) -> str:
-        """Return a text, which is also the id, for the prompt of a row without one."""
-        name = f"row {row_number}"
-        return name if self._file_count < 2 else f"{name} of file {self._file_count}"
+    def models(self) -> tuple[str, ...]:
+        """The names of all models, in the order of comparison."""
+        return self._models.names
 
     def add_row_prompt(
-        self, row_number: int, value: JsonValue, *, prompt_id: str = "", tags: tuple[str, ...] = ()
+        self, row: Row, value: JsonValue, *, prompt_id: str = "", tags: tuple[str, ...] = ()
     ) -> str:
-        """Add the prompt in a row (see `labels.parse_prompt`) and return its id in the evidence."""
-        default = self.default_prompt(row_number)
-        return self.add_prompt(parse_prompt(value, default=default, prompt_id=prompt_id, tags=tags))
+        """Add the prompt in a row (see `labels.parse_prompt`) and return its id in the evidence.
+
+        A row without prompt and id is a prompt of its own, named `row` and a hash of its content.
+        If the row has a `turn`, its prompt is that turn of a conversation; the turns of one prompt
+        text or id are different prompts and one cluster.
+        """
+        self._row_number = row.number
+        default = ""
+        if is_blank(value) and not prompt_id:
+            default = self._default_prompt(row)
+        prompt = parse_prompt(value, default=default, prompt_id=prompt_id, tags=tags)
+        turn = label_text(row.values.get("turn"))
+        if not turn or default:
+            return self.add_prompt(prompt)
+        name = f"{prompt.id}, turn {turn}"
+        added = self.add_prompt(parse_prompt(value, default=default, prompt_id=name, tags=tags))
+        self._turns.add(prompt.id, added)
+        return added
+
+    def _default_prompt(self, row: Row) -> str:
+        """Return a text, which is also the id, for the prompt of a row without one."""
+        key = content_key(row.values, *((self._file_count,) if self._file_count > 1 else ()))
+        self._row_counts[key] += 1
+        return f"row {content_key(key, self._row_counts[key])[3:15]}"
 
     def add_prompt(self, prompt: Prompt) -> str:
         """Add a prompt and return its id in the evidence.
@@ -143,11 +168,11 @@ class EvidenceBuilder:
         if prompt.id not in self._prompt_ids:
             self._prompt_ids[prompt.id] = self._free_prompt_id(prompt)
         prompt_id = self._prompt_ids[prompt.id]
+        position = (self._file_count, self._row_number)
+        self._positions[prompt_id] = min(position, self._positions.get(prompt_id, position))
         known = self._prompts.get(prompt_id, prompt)
         if not _same_text(known, prompt):
-            self.add_note(
-                "Some prompt ids stand beside several texts of one file: the first one counts."
-            )
+            self.add_note("Some prompt ids stand beside several texts of one file: one counts.")
         has_new_text = is_placeholder(known) and not is_placeholder(prompt)
         more_tags = [tag for tag in prompt.tags if tag not in known.tags]
         if prompt_id not in self._prompts or has_new_text or more_tags:
@@ -177,30 +202,7 @@ class EvidenceBuilder:
 
         It is the lowest index at which each of these models has the same text or none so far.
         """
-        if not completions:
-            return 0
-        texts = {model: _full_text(completion) for model, completion in completions.items()}
-        same = {m: self._samples_of_text.get((prompt_id, m, texts[m]), []) for m in texts}
-        sample_count = self._sample_counts[prompt_id]
-
-        def fits(sample: int) -> bool:
-            known = {m: self._completions.get((prompt_id, m, sample)) for m in texts}
-            return all(old is None or _full_text(old) == texts[m] for m, old in known.items())
-
-        # Tries the samples of the most constrained model: a prompt may have thousands of samples.
-        model = min(texts, key=lambda m: len(same[m]) - self._model_sample_counts[prompt_id, m])
-        samples = range(self._first_free[prompt_id, model], sample_count)
-        free = (n for n in samples if (prompt_id, model, n) not in self._completions)
-        sample = next(filter(fits, merge(sorted(same[model]), free)), sample_count)
-        for model, completion in completions.items():
-            if (prompt_id, model, sample) not in self._completions:
-                self._completions[prompt_id, model, sample] = completion
-                self._samples_of_text[prompt_id, model, texts[model]].append(sample)
-                self._model_sample_counts[prompt_id, model] += 1
-                while (prompt_id, model, self._first_free[prompt_id, model]) in self._completions:
-                    self._first_free[prompt_id, model] += 1
-        self._sample_counts[prompt_id] = max(sample_count, sample + 1)
-        return sample
+        return self._samples.add(prompt_id, completions)
 
     def add_pair(self, prompt_id: str, a: ModelOutput, b: ModelOutput) -> ComparedPair:
         """Add the outputs of two models on a prompt.
@@ -211,8 +213,8 @@ class EvidenceBuilder:
         if a.model == b.model:
             b = b._replace(model=f"{a.model} (2)")
         completions = {}
-        for output in (a, b):
-            self.add_model(output.model)
+        for side, output in enumerate((a, b)):
+            self._models.add(output.model, self._file_count, side)
             if output.recorded and isinstance(output.completion, str):
                 # With any reasoning in it, as the judge saw it.
                 completions[output.model] = Completion(text=output.completion)
@@ -237,31 +239,23 @@ class EvidenceBuilder:
         judge: str,
         verdict: Verdict | ParseFailure,
         shown_first: ShownFirst = "unknown",
+        scores: FileScores | None = None,
     ) -> None:
-        """Add a verdict on model_a and model_b, in this order, or its failure."""
+        """Add a verdict on model_a and model_b, in this order, or its failure.
+
+        `scores` are scores of the verdict on the scale of the file, which is found after all files.
+        """
         first, second = pair.model_a, pair.model_b
         if shown_first == "b":
             first, second = second, first
             verdict = verdict.swapped() if isinstance(verdict, Verdict) else verdict
+            scores = scores and scores.swapped()
         presented: Presentation = "recorded"
         if shown_first == "unknown" or shown_first == "pointwise":
             presented = shown_first
         key = RepeatKey(pair.prompt_id, judge, first, second, pair.sample, presented)
-        key_of_prompt = key._replace(sample=0)
-        self._same_file_repeats += key_of_prompt in self._file_keys
-        self._file_keys.add(key_of_prompt)
         if isinstance(verdict, ParseFailure):
-            failure = Failure(
-                stage="judgment",
-                prompt_id=pair.prompt_id,
-                participant=judge,
-                kind=verdict.kind,
-                message=verdict.message,
-                raw=verdict.raw,
-                first=first,
-                second=second,
-            )
-            self.add_outcome(key, failure)
+            self._add_outcome(key, judgment_failure(key, verdict))
             return
         judgment = Judgment(
             prompt_id=pair.prompt_id,
@@ -272,57 +266,60 @@ class EvidenceBuilder:
             presented=presented,
             verdict=verdict,
         )
-        self.add_outcome(key, judgment)
+        self._add_outcome(key, judgment, scores)
 
-    def add_outcome(
-        self, key: RepeatKey, outcome: Judgment | Failure, *, keep_repeat: bool = False
+    def _add_outcome(
+        self,
+        key: RepeatKey,
+        record: Judgment | Failure,
+        scores: FileScores | None = None,
+        keep_repeat: bool = False,
     ) -> None:
-        """Add an outcome with the next free repeat index of its key.
+        place = (self._file_count, self._row_number, self._location)
+        self._outcomes.append(ImportedOutcome(key, record, *place, scores, keep_repeat))
 
-        With `keep_repeat`, the outcome keeps its own repeat index if that is free; a duplicate, an
-        equal outcome with the same index, is dropped.
+    def add_recorded(self, key: RepeatKey, record: Judgment | Failure) -> None:
+        """Add a judgment or its failure with its own repeat index, if that is free.
+
+        A duplicate, an equal record with the same index, is dropped.
         """
-        self.outcome_count += 1
-        repeats = self._outcomes[key]
-        if keep_repeat and repeats.get(outcome.repeat) == outcome:
-            return
-        if not keep_repeat or outcome.repeat in repeats:
-            free = next(n for n in count(len(repeats)) if n not in repeats)
-            outcome = outcome.with_ids(outcome.prompt_id, outcome.sample, free)
-        repeats[outcome.repeat] = outcome
-        if isinstance(outcome, Judgment):
-            self._judgments.append(outcome)
-        else:
-            self._failures.append(outcome)
+        self._add_outcome(key, record, keep_repeat=True)
 
     def add_completion_failure(self, failure: Failure) -> None:
         """Add the failure of a completion; equal failures are kept once."""
-        self._completion_failures[failure] = None
+        position = (self._file_count, self._row_number)
+        known = self._completion_failures.get(failure, position)
+        self._completion_failures[failure] = min(position, known)
 
     def add_score(self, score: PointwiseScore) -> None:
         """Add the score of one output; `pointwise.pair_scores` compares scores after all files."""
-        self.outcome_count += 1
-        self.scores.append(score)
+        self._models.add(score.output.model, self._file_count)
+        self.scores.append(score._replace(location=self._location))
+
+    def continue_prompt(self, prompt_id: str) -> None:
+        """Add what follows at the place of a prompt that has been added."""
+        self._file_count, self._row_number = self._positions[prompt_id]
 
     def build(self) -> Evidence:
-        """Return the evidence of all files."""
-        if self._same_file_repeats:
-            self.add_note(
-                f"{self._same_file_repeats} verdicts are on a prompt that the same judge has in "
-                "the same file and order already: they count as repeats, not as prompts."
-            )
+        """Return the evidence of all files, in their order.
+
+        Raises ConfigError if scores decide verdicts and fit no known scale.
+        """
+        resolved = resolve(self._outcomes)
+        for note in (*self._turns.notes, *resolved.notes):
+            self.add_note(note)
         baselines = {design.baseline for design in self._designs}
+        by_position = sorted(self._prompts, key=lambda prompt_id: self._positions[prompt_id])
+        prompts = tuple(self._turns.tagged(self._prompts[prompt_id]) for prompt_id in by_position)
+        ranks = {prompt.id: rank for rank, prompt in enumerate(prompts)}
+        completions = sorted(self._samples.records(), key=lambda c: ranks.get(c.prompt_id, 0))
+        failures = self._completion_failures
         return Evidence(
-            models=tuple(self._models),
-            prompts=tuple(self._prompts.values()),
-            completions=tuple(
-                ModelCompletion(
-                    prompt_id=prompt_id, model=model, completion=completion, sample=sample
-                )
-                for (prompt_id, model, sample), completion in self._completions.items()
-            ),
-            judgments=tuple(self._judgments),
-            failures=(*self._completion_failures, *self._failures),
+            models=self.models,
+            prompts=prompts,
+            completions=tuple(completions),
+            judgments=resolved.judgments,
+            failures=(*sorted(failures, key=lambda f: failures[f]), *resolved.failures),
             origins=self._origins,
             design=Design(
                 baseline=baselines.pop() if len(baselines) == 1 else None,
@@ -334,7 +331,3 @@ class EvidenceBuilder:
 
 def _same_text(prompt: Prompt, other: Prompt) -> bool:
     return prompt.messages == other.messages or is_placeholder(prompt) or is_placeholder(other)
-
-
-def _full_text(completion: Completion) -> str:
-    return completion.text if completion.raw is None else completion.raw

@@ -4,7 +4,8 @@ from pydantic import JsonValue
 
 from bakeoff.importers import labels
 from bakeoff.importers.builder import EvidenceBuilder, ModelOutput, ShownFirst
-from bakeoff.importers.documents import Document, has_columns
+from bakeoff.importers.documents import Document, has_columns, sorted_by_content
+from bakeoff.importers.score_scales import FileScores
 
 _SCORES = ("model1_score", "model2_score")
 _COMPLETIONS = ("model1_completion", "model2_completion")
@@ -26,14 +27,15 @@ def read_into(document: Document, builder: EvidenceBuilder) -> None:
     In a row with `swapped: true`, the second model was shown first, and A is the second model. The
     order is unknown if `swapped` is not a boolean. Raises ConfigError if `results` is not a list.
     """
-    rows = document.rows_at("results")
+    rows = sorted_by_content(document.rows_at("results"))
     names = [
         labels.label_text(document.top.get(f"{name}_path")) or name for name in ("model1", "model2")
     ]
-    judge = labels.label_text(document.top.get("judge_model")) or "judge"
+    judge = labels.parse_judge(document.top.get("judge_model"), "judge")
     recorded = [has_columns(rows, column) for column in _COMPLETIONS]
-    for number, (_, row) in enumerate(rows, 1):
-        prompt_id = builder.add_row_prompt(number, row.get("prompt"))
+    for placed in rows:
+        row = placed.values
+        prompt_id = builder.add_row_prompt(placed, row.get("prompt"))
         a, b = map(ModelOutput, names, recorded, map(row.get, _COMPLETIONS))
         shown_first = _shown_first(row)
         letters = ("b", "a") if shown_first == "b" else ("a", "b")
@@ -42,11 +44,12 @@ def read_into(document: Document, builder: EvidenceBuilder) -> None:
         )
         verdict = labels.make_verdict(
             labels.parse_winner("winner", row.get("winner"), meanings),
-            labels.parse_scores(_SCORES, (row.get(_SCORES[0]), row.get(_SCORES[1]))),
-            row.get("explanation"),
+            reason=row.get("explanation"),
+            both_bad=labels.is_both_bad(row.get("winner")),
         )
+        scores = FileScores(_SCORES, (row.get(_SCORES[0]), row.get(_SCORES[1])))
         pair = builder.add_pair(prompt_id, a, b)
-        builder.add_judgment(pair, judge, verdict, shown_first)
+        builder.add_judgment(pair, judge, verdict, shown_first, scores)
 
 
 def _shown_first(row: dict[str, JsonValue]) -> ShownFirst:

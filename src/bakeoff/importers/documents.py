@@ -4,11 +4,12 @@ Errors are ConfigErrors of one line, which name the file and a remedy. At most `
 of a gzipped file are decompressed.
 """
 
+import hashlib
 import io
 import json
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,6 +39,8 @@ class Document(NamedTuple):
     """The object in the file if it is a single JSON object, else empty."""
     rows: tuple[Row, ...]
     """The objects of a JSON list, JSON lines or a CSV; of a single object, that object."""
+    renamed: Mapping[str, str] = {}
+    """The name in the file of each column that was renamed."""
 
     def location(self, place: str = "") -> str:
         """Return the quoted file name and a place in the file, for a message."""
@@ -55,6 +58,21 @@ class Document(NamedTuple):
                 f"{self.location()}: {key!r} has to be a list of objects, not {json_type(value)}"
             )
         return _object_rows(value, self.location(key))
+
+
+def sorted_by_content(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """Return the rows in the order of a hash of their values; equal rows keep their order.
+
+    Whatever depends on the order in which rows are read (repeats, samples of completions, the text
+    of an ambiguous id) then is the same for every order of the lines of a file. A hash, and not the
+    content itself, so that the repeats of a judgment are not sorted by their verdicts.
+    """
+    return tuple(sorted(rows, key=_content_hash))
+
+
+def _content_hash(row: Row) -> bytes:
+    # Of the representation, which is five times as fast as JSON and the same for equal lines.
+    return hashlib.sha256(repr(row.values).encode("utf-8", "surrogatepass")).digest()
 
 
 def has_columns(rows: Iterable[Row], *columns: str) -> bool:

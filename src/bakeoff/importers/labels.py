@@ -5,6 +5,7 @@ The result for a label that cannot be parsed is a `ParseFailure`; it is never co
 
 import json
 import math
+import re
 import reprlib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -17,6 +18,11 @@ from bakeoff.records import Message, Prompt, Scores, Verdict
 
 _RAW_LENGTH = 200  # characters of a value that a ParseFailure keeps
 _NON_FINITE = ("nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity")
+
+_SEPARATORS = re.compile(r"[\s_()-]+")
+_TIES = ("bothgood", "bothequal", "inconsistent")
+_BOTH_BAD = ("bothbad", "botharebad", "bothpoor", "bothwrong", "bothfail", "bothfailed")
+_LIST_TEXT = re.compile(r"""\s*[\[(]\s*(['"])(.+?)\1\s*[,\])]""")  # a list written as text
 
 _value_repr = reprlib.Repr()  # bounded for values of any depth
 _value_repr.maxstring = _value_repr.maxother = _value_repr.maxlong = _RAW_LENGTH
@@ -80,6 +86,17 @@ def label_meanings(
     return meanings
 
 
+def is_both_bad(value: JsonValue) -> bool:
+    """Return whether a label says that both of two are bad, such as `tie (bothbad)`."""
+    return isinstance(value, str) and _squeezed(value) in _BOTH_BAD
+
+
+def _squeezed(label: str) -> str:
+    """Return a label without what separates its words, and without `tie` before other words."""
+    text = _SEPARATORS.sub("", label.casefold())
+    return text.removeprefix("tie") or text
+
+
 def normalize_label(value: JsonValue) -> str | None:
     """Return a string or number as a case-folded label (1.0 as "1"); None for other types."""
     if isinstance(value, float) and value.is_integer():
@@ -91,17 +108,22 @@ def normalize_label(value: JsonValue) -> str | None:
 
 
 def parse_winner(column: str, value: JsonValue, meanings: LabelMeanings) -> float | ParseFailure:
-    """Return the preference for the first of two that a winner's label means: 1, 0 or 0.5."""
+    """Return the preference for the first of two that a winner's label means: 1, 0 or 0.5.
+
+    If `tie` is among the labels, so are its variants, such as `tie (bothbad)` or `both good`.
+    """
     label = normalize_label(value)
     preference = None if label is None else meanings.get(label)
+    if label is not None and label not in meanings and meanings.get("tie") == 0.5:
+        preference = 0.5 if _squeezed(label) in _TIES or is_both_bad(label) else None
     return parse_failure(column, value) if preference is None else preference
 
 
 def parse_scores(
-    columns: tuple[str, str], values: tuple[JsonValue, JsonValue]
+    columns: tuple[str, str], values: tuple[JsonValue, JsonValue], high: float = 10
 ) -> Scores | ParseFailure | None:
-    """Return two scores from 0 to 10; None if one is missing."""
-    parsed = [parse_number(c, value, 0, 10) for c, value in zip(columns, values, strict=True)]
+    """Return two scores from 0 to `high`; None if one is missing."""
+    parsed = [parse_number(c, value, 0, high) for c, value in zip(columns, values, strict=True)]
     failures = [score for score in parsed if isinstance(score, ParseFailure)]
     for failure in failures:
         if failure.kind != "missing":
@@ -113,6 +135,8 @@ def make_verdict(
     preference: float | ParseFailure,
     scores: Scores | ParseFailure | None = None,
     reason: JsonValue = None,
+    *,
+    both_bad: bool = False,
 ) -> Verdict | ParseFailure:
     """Return the verdict on a pair in column order, or the failure of one of its parts."""
     if isinstance(preference, ParseFailure):
@@ -120,7 +144,10 @@ def make_verdict(
     if isinstance(scores, ParseFailure):
         return scores
     return Verdict(
-        first=preference, scores=scores, reason=reason if isinstance(reason, str) else ""
+        first=preference,
+        scores=scores,
+        reason=reason if isinstance(reason, str) else "",
+        both_bad=both_bad,
     )
 
 
@@ -142,11 +169,16 @@ def parse_prompt(
             return Prompt.model_validate({"id": prompt_id, "messages": value, "tags": tags})
         except ValidationError:
             value = json.dumps(value, ensure_ascii=False)
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if is_blank(value):
         value = f"question {prompt_id}" if prompt_id else default
         prompt_id = prompt_id or default
     content = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return Prompt(id=prompt_id, messages=(Message(role="user", content=content),), tags=tags)
+
+
+def is_blank(value: JsonValue) -> bool:
+    """Return whether a value is missing, or a text without characters other than spaces."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def is_placeholder(prompt: Prompt) -> bool:
@@ -169,6 +201,21 @@ def parse_model_name(value: JsonValue, column: str, location: str) -> str:
         return name
     problem = "blank" if isinstance(value, str) else json_type(value)
     raise ConfigError(f"{location}: {column!r} has to be the name of a model, and is {problem}")
+
+
+def parse_judge(value: JsonValue, default: str) -> str:
+    """Return the name of a judge; `default` if the value has none.
+
+    Of a list, such as FastChat's `["gpt-4", "pair-v2"]` (also as text), it is the first element; of
+    an object, its `name` or `model`.
+    """
+    if isinstance(value, str) and (written := _LIST_TEXT.match(value)):
+        value = written[2]
+    if isinstance(value, list):
+        value = value[0] if value else None
+    if isinstance(value, dict):
+        value = value.get("name", value.get("model"))
+    return label_text(value) or default
 
 
 def parse_tags(value: JsonValue) -> tuple[str, ...]:

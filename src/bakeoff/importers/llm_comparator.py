@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from bakeoff.errors import ConfigError
 from bakeoff.importers import labels
 from bakeoff.importers.builder import EvidenceBuilder, ModelOutput, ShownFirst
-from bakeoff.importers.documents import Document, has_columns
+from bakeoff.importers.documents import Document, has_columns, sorted_by_content
 from bakeoff.importers.labels import ParseFailure
 from bakeoff.records import Verdict
 
@@ -35,11 +35,12 @@ def read_into(document: Document, builder: EvidenceBuilder) -> None:
         labels.parse_model_name(row.get("name"), "name", document.location(f"models, {place}"))
         for place, row in models
     ]
-    rows = document.rows_at("examples")
+    rows = sorted_by_content(document.rows_at("examples"))
     recorded = [has_columns(rows, column) for column in _OUTPUTS]
-    for number, (_, row) in enumerate(rows, 1):
+    for placed in rows:
+        row = placed.values
         tags = labels.parse_tags(row.get("tags"))
-        prompt_id = builder.add_row_prompt(number, row.get("input_text"), tags=tags)
+        prompt_id = builder.add_row_prompt(placed, row.get("input_text"), tags=tags)
         a, b = map(ModelOutput, names, recorded, map(row.get, _OUTPUTS))
         pair = builder.add_pair(prompt_id, a, b)
         for judge, verdict, shown_first in _ratings(row):

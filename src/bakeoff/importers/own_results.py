@@ -6,8 +6,9 @@ from pydantic import BaseModel
 
 from bakeoff.config import origins, parse_fields
 from bakeoff.errors import ConfigError, one_line
-from bakeoff.importers.builder import EvidenceBuilder, RepeatKey
+from bakeoff.importers.builder import EvidenceBuilder
 from bakeoff.importers.documents import Document
+from bakeoff.importers.outcomes import RepeatKey
 from bakeoff.records import SCHEMA, Completion, Design, Failure, Judgment, ModelCompletion, Prompt
 
 
@@ -84,7 +85,7 @@ def read_into(document: Document, builder: EvidenceBuilder) -> None:
             sample,
             judgment.presented,
         )
-        builder.add_outcome(key, judgment, keep_repeat=True)
+        builder.add_recorded(key, judgment)
     for failure in results.failures:
         prompt_id = prompt_ids[failure.prompt_id]
         failure = failure.with_ids(prompt_id, failure.sample, failure.repeat)
@@ -93,7 +94,7 @@ def read_into(document: Document, builder: EvidenceBuilder) -> None:
         else:
             first, second = failure.first or "", failure.second or ""
             key = RepeatKey(prompt_id, failure.participant, first, second, sample=0)
-            builder.add_outcome(key, failure, keep_repeat=True)
+            builder.add_recorded(key, failure)
 
 
 def _check_prompt_ids(results: _ResultsFile, prompt_ids: dict[str, str], location: str) -> None:
@@ -116,5 +117,5 @@ def _add_completions(
         by_sample[row.prompt_id, row.sample][row.model] = row.completion
     return {
         (prompt_id, sample): builder.add_completions(prompt_ids[prompt_id], by_model)
-        for (prompt_id, sample), by_model in by_sample.items()
+        for (prompt_id, sample), by_model in sorted(by_sample.items(), key=lambda item: item[0])
     }

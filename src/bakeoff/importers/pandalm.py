@@ -37,10 +37,10 @@ def read_into(document: Document, builder: EvidenceBuilder) -> None:
     keys = [label_text(row.values.get("cmp_key")) for row in rows]
     names = split_keys(dict.fromkeys(keys), document.location())
     recorded = [has_columns(rows, column) for column in ("response1", "response2")]
-    for number, (key, (_, row)) in enumerate(zip(keys, rows, strict=True), 1):
-        a, b = names[key]
+    for key, placed in zip(keys, rows, strict=True):
+        (a, b), row = names[key], placed.values
         pair = builder.add_pair(
-            builder.add_row_prompt(number, _prompt_text(row)),
+            builder.add_row_prompt(placed, _prompt_text(row)),
             ModelOutput(a, recorded[0], row.get("response1")),
             ModelOutput(b, recorded[1], row.get("response2")),
         )

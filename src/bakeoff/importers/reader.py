@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from bakeoff.errors import ConfigError
-from bakeoff.importers import table
 from bakeoff.importers.builder import EvidenceBuilder
-from bakeoff.importers.documents import Document, open_document, quote_names
+from bakeoff.importers.documents import Document, open_document, quote_names, sorted_by_content
 from bakeoff.importers.pointwise import pair_scores
+from bakeoff.importers.table_columns import rename_columns
 from bakeoff.plugins import IMPORTERS, load_entry_points
 from bakeoff.records import Evidence
 
@@ -61,11 +61,12 @@ def read(
     formats = []
     for path in paths:
         document = open_document(path)
+        document = document._replace(rows=sorted_by_content(document.rows))
         if columns:
-            document = table.rename_columns(document, columns)
+            document = rename_columns(document, columns)
         name = TABLE if columns else format or _detect_format(document, installed)
         count_before = builder.outcome_count
-        builder.begin_file()
+        builder.begin_file(document.location())
         installed[name].read_into(document, builder)
         if builder.outcome_count == count_before:
             raise ConfigError(

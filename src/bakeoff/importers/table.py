@@ -1,6 +1,8 @@
 """Importer of tables with named columns: a row is a judgment, or a completion with a score."""
 
-from collections.abc import Iterable, Mapping
+import math
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -11,52 +13,24 @@ from bakeoff.importers import labels
 from bakeoff.importers.builder import EvidenceBuilder, ModelOutput, PointwiseScore, ShownFirst
 from bakeoff.importers.documents import Document, quote_names
 from bakeoff.importers.labels import ParseFailure
+from bakeoff.importers.number_columns import (
+    MEANINGS,
+    NumberMeaning,
+    VerdictColumn,
+    column_values,
+    parse_meaning,
+)
+from bakeoff.importers.score_scales import FileScores
+from bakeoff.importers.table_columns import GAMES, column_sources, plain_name, standard_rows
 from bakeoff.prompts.rows import Row
-from bakeoff.records import CLUSTER_TAG, Verdict
-
-# Standard column -> its aliases, the likeliest first. `id` is no alias of `prompt_id`: it often
-# numbers the rows, which would make rows of one prompt different prompts.
-STANDARD_COLUMNS: dict[str, tuple[str, ...]] = {
-    "prompt": ("instruction", "question", "prompt_text", "input"),
-    "prompt_id": ("question_id",),
-    "cluster": ("cluster_id",),
-    "tags": ("tag", "category", "dataset"),
-    "model_a": ("model_1", "model1", "model1_path", "left"),
-    "model_b": ("model_2", "model2", "model2_path", "right"),
-    "completion_a": (
-        "completion_1",
-        "model1_completion",
-        "response_a",
-        "response1",
-        "response_1",
-        "output_a",
-        "output_1",
-    ),
-    "completion_b": (
-        "completion_2",
-        "model2_completion",
-        "response_b",
-        "response2",
-        "response_2",
-        "output_b",
-        "output_2",
-    ),
-    "winner": (),
-    "preference": (),
-    "score_a": ("score_1", "score1", "model1_score"),
-    "score_b": ("score_2", "score2", "model2_score"),
-    "judge": ("judge_model", "annotator", "rater"),
-    "explanation": ("reason", "rationale"),
-    "first": ("shown_first",),
-    "model": (),
-    "score": (),
-    "completion": ("response", "output"),
-}
+from bakeoff.records import CLUSTER_TAG, Scores
 
 RowValues = dict[str, JsonValue]
 
 _REQUIRED = "winner, preference, score_a and score_b, or model and score"
 _TIES = ("tie", "draw", "equal", "both")
+_COUNT_WORDS = frozenset(("vote", "votes", "upvotes", "count", "counts", "n", "num", "number"))
+_JUDGE_OF_FILE = re.compile(r"(.+)_(?:single|pair)")  # as FastChat names its files
 
 
 class _Table(NamedTuple):
@@ -64,119 +38,133 @@ class _Table(NamedTuple):
 
     columns: frozenset[str]
     """Standard columns that any row has."""
+    label: str | None
+    """The column of the winner or the preference."""
+    meaning: NumberMeaning | None
+    """What the numbers of the column `label` mean; None if it holds labels."""
     winner_numbers: tuple[str, ...]
-    """Numbers among 0, 1 and 2 that are unambiguous labels in the column `winner`."""
+    """Numbers among 0, 1 and 2 that are unambiguous labels in the column `label`."""
     first_numbers: tuple[str, ...]
     """Numbers that are unambiguous labels in the column `first`."""
-
-    @property
-    def has_pairs(self) -> bool:
-        has_label = bool({"winner", "preference"} & self.columns)
-        return has_label or {"score_a", "score_b"} <= self.columns
-
-    @property
-    def has_single_scores(self) -> bool:
-        return {"model", "score"} <= self.columns
-
-
-def rename_columns(document: Document, columns: Mapping[str, str]) -> Document:
-    """Return the document with columns renamed; `columns` maps standard names to those in the file.
-
-    A column under its old name, or with a standard name that is given to another one, is dropped.
-    Raises ConfigError if a name is not a standard one, or no row has the column.
-    """
-    present = document.columns()
-    for standard, column in columns.items():
-        if standard not in STANDARD_COLUMNS:
-            raise ConfigError(
-                f"no column {standard!r} to map to; there are: {', '.join(STANDARD_COLUMNS)}"
-            )
-        if column not in present:
-            raise ConfigError(
-                f"{document.location()}: no row has the column {column!r}; there are: "
-                f"{quote_names(present)}"
-            )
-    replaced = {*columns, *columns.values()}
-    rows = []
-    for place, values in document.rows:
-        others = {name: value for name, value in values.items() if name not in replaced}
-        renamed = {std: values[column] for std, column in columns.items() if column in values}
-        rows.append(Row(place, {**others, **renamed}))
-    return document._replace(rows=tuple(rows))
-
-
-def standard_rows(document: Document) -> tuple[Row, ...]:
-    """Return the rows with only the standard columns, under their standard names."""
-    by_plain_name = {_plain_name(column): column for column in reversed(document.columns())}
-    sources = {}
-    for standard, aliases in STANDARD_COLUMNS.items():
-        name = next((n for n in (standard, *aliases) if n in by_plain_name), None)
-        if name is not None:
-            sources[standard] = by_plain_name[name]
-    return tuple(
-        Row(place, {std: values[column] for std, column in sources.items() if column in values})
-        for place, values in document.rows
-    )
-
-
-def _plain_name(column: str) -> str:
-    return column.strip().lower().replace(" ", "_").replace("-", "_")
+    judge: str
+    """The judge of rows that name none."""
 
 
 def recognizes(document: Document) -> bool:
     """Return whether the table has columns of verdicts or scores."""
-    table = _table(standard_rows(document))
-    return table.has_pairs or table.has_single_scores
+    columns = column_sources(document).keys()
+    return _has_pairs(columns) or {"model", "score"} <= columns
+
+
+def _has_pairs(columns: Collection[str]) -> bool:
+    labels = {"winner", "preference", *MEANINGS, *(game[0] for game in GAMES)}
+    return bool(labels & set(columns)) or {"score_a", "score_b"} <= set(columns)
 
 
 def read_into(document: Document, builder: EvidenceBuilder) -> None:
-    """Add each row as a judgment, or as the score of one completion.
+    """Add each row as a judgment (of FastChat's games, two), or as the score of one completion.
 
-    Raises ConfigError if columns for both are missing, or if scores have no prompt.
+    Raises ConfigError if columns for both are missing, if scores have no prompt or are counts of
+    votes, or if numbers may name either winner.
     """
-    rows = standard_rows(document)
-    table = _table(rows)
-    if not (table.has_pairs or table.has_single_scores):
+    sources, rows = column_sources(document), standard_rows(document)
+    has_pairs = _has_pairs(sources)
+    if not (has_pairs or {"model", "score"} <= sources.keys()):
         raise ConfigError(
             f"{document.location()}: a table needs {_REQUIRED}; there are: "
             f"{quote_names(document.columns())}: name them with --columns winner=COLUMN"
         )
-    if not table.has_pairs and not {"prompt", "prompt_id"} & table.columns:
+    if not has_pairs and not {"prompt", "prompt_id"} & sources.keys():
         raise ConfigError(
             f"{document.location()}: scores of single completions need a column that says of which "
             "prompt: name it with --columns prompt_id=COLUMN"
         )
-    add_row = _add_pair if table.has_pairs else _add_score
-    for number, (place, values) in enumerate(rows, 1):
+    for column in ("score", "score_a", "score_b"):
+        _check_is_no_count(document, column, sources)
+    table = _table(document, rows, sources, builder)
+    for row in rows:
+        values = row.values
         tags = labels.parse_tags(values.get("tags"))
         if cluster := labels.label_text(values.get("cluster")):
             tags = (*tags, f"{CLUSTER_TAG}{cluster}")
         name = labels.label_text(values.get("prompt_id"))
-        prompt_id = builder.add_row_prompt(number, values.get("prompt"), prompt_id=name, tags=tags)
-        add_row(values, table, document.location(place), prompt_id, builder)
+        prompt_id = builder.add_row_prompt(row, values.get("prompt"), prompt_id=name, tags=tags)
+        for game in _games(values, table) if has_pairs else ():
+            _add_pair(game, table, document.location(row.place), prompt_id, builder)
+        if not has_pairs:
+            _add_score(values, table, document.location(row.place), prompt_id, builder)
 
 
-def _table(rows: Iterable[Row]) -> _Table:
-    present: dict[str, set[str | None]] = {"winner": set(), "first": set()}
-    columns: set[str] = set()
-    for _, values in rows:
-        columns.update(values)
-        for column in present:
-            present[column].add(labels.normalize_label(values.get(column)))
-    return _Table(frozenset(columns), *(_number_labels(texts) for texts in present.values()))
+def _check_is_no_count(document: Document, column: str, sources: Mapping[str, str]) -> None:
+    """Raise ConfigError if the name of a column of scores says that it counts votes."""
+    name = document.renamed.get(column, sources.get(column, ""))
+    if _COUNT_WORDS & set(plain_name(name).split("_")):
+        raise ConfigError(
+            f"{document.location()}: {name!r} counts votes, and counts are no scores: name the "
+            "column of the winner with --columns winner=COLUMN"
+        )
 
 
-def _number_labels(present: set[str | None]) -> tuple[str, ...]:
-    """Return the unambiguous numeric labels, given all labels of a column.
+def _table(
+    document: Document, rows: Sequence[Row], sources: Mapping[str, str], builder: EvidenceBuilder
+) -> _Table:
+    label = next((c for c in (*MEANINGS, "winner", "preference") if c in sources), None)
+    from_1 = any(
+        sources.get(f"{kind}_a", "").endswith("1") and sources.get(f"{kind}_b", "").endswith("2")
+        for kind in ("model", "completion", "score")
+    )
+    meaning: NumberMeaning | None = None
+    numbers: tuple[str, ...] = ("0", "1", "2")
+    if label in MEANINGS:
+        meaning = label
+    elif label is not None:
+        values = column_values(
+            values.get(label) for _, values in rows if not _is_name(values.get(label), values)
+        )
+        name = document.renamed.get(label, sources[label])
+        column = VerdictColumn(document.location(), name, values)
+        if label == "winner" or (values.has_words and not values.numbers):
+            numbers = column.winner_numbers(from_1)
+        else:
+            plain = set(map(plain_name, document.columns()))
+            farm = {"instruction", "output_1", "output_2"} <= plain
+            meaning = column.probability_or_index(farm)
+            if meaning == "index_from_1":
+                builder.add_note(
+                    "'preference' is that of AlpacaFarm: 1 is output_1, 2 is output_2."
+                )
+    first = column_values(values.get("first") for _, values in rows).numbers
+    first_numbers = ("1", "2") if first == {1, 2} or (from_1 and 0 not in first) else ()
+    judge = _JUDGE_OF_FILE.fullmatch(document.path.name.partition(".json")[0].partition(".csv")[0])
+    return _Table(
+        frozenset(sources),
+        label,
+        meaning,
+        numbers,
+        first_numbers,
+        judge[1] if judge else "",
+    )
 
-    With 1 and 2, 0 is a tie. In a column of 0 and 1, either may mean the first of two; without 1,
-    only the meaning of 0 is ambiguous.
-    """
-    if "0" in present and "1" not in present:
-        return ("2",)
-    if "0" in present and "2" not in present:
-        return ()
-    return ("0", "1", "2")
+
+def _is_name(value: JsonValue, values: RowValues) -> bool:
+    """Return whether a winner is the name of one of the models of its row."""
+    label = labels.normalize_label(value)
+    names = (labels.label_text(values.get(column)).casefold() for column in ("model_a", "model_b"))
+    return label is not None and label in names
+
+
+def _games(values: RowValues, table: _Table) -> Iterator[RowValues]:
+    """Yield the row, or a row for each of the two games of FastChat."""
+    if table.label is not None or not any(game[0] in table.columns for game in GAMES):
+        yield values
+        return
+    for winner, reason, first in GAMES:
+        if winner in table.columns:
+            yield values | {
+                "winner": values.get(winner),
+                "explanation": values.get(reason),
+                "first": first,
+            }
 
 
 def _add_pair(
@@ -185,9 +173,16 @@ def _add_pair(
     a, b = (_output(values, table, f"_{side}", location, default=side) for side in "ab")
     pair = builder.add_pair(prompt_id, a, b)
     names = (a.model, b.model)
-    judge = labels.label_text(values.get("judge")) or "judge"
-    verdict = _verdict(values, table, names)
-    builder.add_judgment(pair, judge, verdict, _shown_first(values, table, names))
+    judge = labels.parse_judge(values.get("judge"), table.judge or "judge")
+    preference, both_bad = _preference(values, table, names)
+    scores = None
+    if {"score_a", "score_b"} <= table.columns:
+        pair_of_scores = (values.get("score_a"), values.get("score_b"))
+        scores = FileScores(("score_a", "score_b"), pair_of_scores, not _has_label(table))
+    if preference is None:
+        preference = _preference_of_scores(scores)
+    verdict = labels.make_verdict(preference, None, values.get("explanation"), both_bad=both_bad)
+    builder.add_judgment(pair, judge, verdict, _shown_first(values, table, names), scores)
 
 
 def _add_score(
@@ -199,8 +194,8 @@ def _add_score(
         PointwiseScore(
             prompt_id,
             output,
-            labels.label_text(values.get("judge")) or "score",
-            labels.parse_number("score", values.get("score"), 0, 10),
+            labels.parse_judge(values.get("judge"), table.judge or "score"),
+            values.get("score"),
             reason if isinstance(reason, str) else "",
         )
     )
@@ -217,27 +212,39 @@ def _output(
     return ModelOutput(name, completion in table.columns, values.get(completion))
 
 
-def _verdict(values: RowValues, table: _Table, names: tuple[str, str]) -> Verdict | ParseFailure:
-    columns = ("score_a", "score_b")
-    pair = (values.get("score_a"), values.get("score_b"))
-    scores = labels.parse_scores(columns, pair)
-    if "winner" in table.columns:
-        meanings = _meanings(names, table.winner_numbers)
-        preference = labels.parse_winner("winner", values.get("winner"), meanings)
-    elif "preference" in table.columns:
-        preference = labels.parse_number("preference", values.get("preference"), 0, 1)
-    elif scores is None:
-        first_missing = labels.normalize_label(pair[0]) in (None, "")
-        preference = labels.parse_failure("score_a" if first_missing else "score_b", None)
-    elif isinstance(scores, ParseFailure):
-        preference = scores
-    else:
-        preference = labels.preference_from_scores(scores)
-    return labels.make_verdict(preference, scores, values.get("explanation"))
+def _has_label(table: _Table) -> bool:
+    return table.label is not None or any(game[0] in table.columns for game in GAMES)
+
+
+def _preference(
+    values: RowValues, table: _Table, names: tuple[str, str]
+) -> tuple[float | ParseFailure | None, bool]:
+    """Return the preference in the column of labels, and whether both are bad; None without one."""
+    if not _has_label(table):
+        return None, False
+    label = table.label or "winner"
+    value = values.get(label)
+    if table.meaning is not None:
+        return parse_meaning(label, value, table.meaning), False
+    preference = labels.parse_winner(label, value, _meanings(names, table.winner_numbers))
+    return preference, preference == 0.5 and labels.is_both_bad(value)
+
+
+def _preference_of_scores(scores: FileScores | None) -> float | ParseFailure:
+    """Return the preference for the higher score, on whatever scale."""
+    if scores is None:
+        return labels.parse_failure("score_a", None)
+    parsed = labels.parse_scores(scores.columns, scores.values, math.inf)
+    if isinstance(parsed, Scores):
+        return labels.preference_from_scores(parsed)
+    if parsed is not None:
+        return parsed
+    first_missing = labels.normalize_label(scores.values[0]) in (None, "")
+    return labels.parse_failure("score_a" if first_missing else "score_b", None)
 
 
 def _shown_first(values: RowValues, table: _Table, names: tuple[str, str]) -> ShownFirst:
-    meanings = _meanings(names, tuple(n for n in table.first_numbers if n != "0"))
+    meanings = _meanings(names, table.first_numbers)
     match labels.parse_winner("first", values.get("first"), meanings):
         case 1.0:
             return "a"

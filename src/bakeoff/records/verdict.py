@@ -65,6 +65,8 @@ class Verdict(Record):
     """Values of a pointwise judge: rewards or log-probabilities."""
     retry_reason: RetryReason | None = None
     """Problem of the first reply, for which the judge was asked a second time."""
+    both_bad: bool = Field(default=False, exclude_if=lambda both_bad: not both_bad)
+    """A tie because both completions are bad: a label of its own in votes of an arena."""
     contradictory: bool = False
     """Winner and scores contradicted each other in the second reply too; `first` follows the
     scores."""

@@ -56,6 +56,12 @@ def logs(**chances: float) -> dict[str, float]:
         (1.0, {"top_logprobs": logs(m=1.0, The=0.1)}, "base"),
         (1.00004, {"top_logprobs": logs(M=1.0)}, "tuned"),
         (1.5, {"top_logprobs": logs(m=0.5, M=0.5)}, None),
+        (1.5004, {"top_logprobs": logs(m=0.5004, M=0.4996)}, "tuned"),
+        (1.5004, {"top_logprobs": logs(m=0.4996, M=0.5004)}, "base"),
+        (1.4998, {"top_logprobs": logs(m=0.4999, M=0.5001)}, "tuned"),  # rounded
+        (1.4998, {"top_logprobs": logs(m=0.5001, M=0.4999)}, "base"),
+        (1.4997, {"top_logprobs": logs(m=0.5, M=0.5)}, None),
+        (1.5, {"top_logprobs": logs(m=0.4997, M=0.5003)}, None),
         (1.3, {"top_logprobs": logs(m=0.8, M=0.2)}, None),
         (2.0, {"top_logprobs": {}}, None),
         (2.0, {"top_logprobs": {"m": "x", "M": None, "The": 999}}, None),

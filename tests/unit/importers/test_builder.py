@@ -3,6 +3,8 @@ from hypothesis import strategies as st
 
 from bakeoff.importers.builder import EvidenceBuilder, ModelOutput
 from bakeoff.importers.labels import ParseFailure, parse_prompt
+from bakeoff.importers.outcomes import RepeatKey
+from bakeoff.prompts.rows import Row
 from bakeoff.records import Completion, Judgment, Verdict
 from tests.builders import make_prompt
 
@@ -158,12 +160,18 @@ def test_placeholder_prompt_takes_a_later_text() -> None:
     assert builder.build().prompts == (make_prompt("q", id="7"),)
 
 
-def test_default_prompt_names_row_and_file() -> None:
+def test_a_row_without_prompt_is_named_after_its_content() -> None:
     builder = EvidenceBuilder()
-    builder.begin_file()
-    assert builder.default_prompt(3) == "row 3"
-    builder.begin_file()
-    assert builder.default_prompt(3) == "row 3 of file 2"
+    rows = [Row("row 1", {"winner": "a"}), Row("row 2", {"winner": "b"}), Row("row 9", {})]
+    ids = []
+    for file_rows in (rows, [rows[1], rows[0], rows[0]]):
+        builder.begin_file()
+        ids += [builder.add_row_prompt(row, " ") for row in file_rows]
+    assert len(set(ids)) == 6
+    assert [len(name) for name in ids] == [len("row ") + 12] * 6
+    other = EvidenceBuilder()
+    other.begin_file()
+    assert [other.add_row_prompt(row, None) for row in reversed(rows)] == ids[2::-1]
 
 
 def test_outcome_keeps_its_repeat_and_duplicates_are_dropped() -> None:
@@ -173,9 +181,9 @@ def test_outcome_keeps_its_repeat_and_duplicates_are_dropped() -> None:
     (judgment,) = builder.build().judgments
     other = judgment.model_copy(update={"verdict": Verdict(first=0.0)})
     far = judgment.model_copy(update={"repeat": 4})
-    key = next(iter(builder._outcomes))
+    key = RepeatKey("p", "j", "a", "b", sample=0)
     for outcome in (judgment, other, far, far):
-        builder.add_outcome(key, outcome, keep_repeat=True)
+        builder.add_recorded(key, outcome)
     judgments: tuple[Judgment, ...] = builder.build().judgments
     assert [(j.repeat, j.verdict.first) for j in judgments] == [(0, 1.0), (1, 0.0), (4, 1.0)]
     builder.add_judgment(pair, "j", WON, "a")

@@ -53,6 +53,14 @@ def test_scores_are_read(tmp_path: Path) -> None:
     assert [(f.kind, f.raw) for f in result.failures] == [("unreadable", "80")]
 
 
+def test_a_tie_of_two_bad_completions_is_one_of_its_own(tmp_path: Path) -> None:
+    result = evidence(tmp_path, script([compared("1", "tie (bothbad)"), compared("2", "tie")]))
+    assert [(j.verdict.first, j.verdict.both_bad) for j in result.judgments] == [
+        (0.5, True),
+        (0.5, False),
+    ]
+
+
 def test_several_files_are_repeats_other_judges_or_samples(tmp_path: Path) -> None:
     result = evidence(
         tmp_path,
@@ -89,7 +97,9 @@ def test_missing_values_and_wrong_types_are_failures(tmp_path: Path) -> None:
         "missing",
         "not a number",
     ]
-    assert [j.prompt_id for j in result.judgments[1:]] == ["row 6", "row 8"]
+    texts = [p.messages[0].content for p in result.prompts]
+    assert [j.prompt_id for j in result.judgments[1:]] == [texts[5], texts[7]]
+    assert all(text.startswith("row ") for text in (texts[5], texts[7]))
 
 
 def test_document_without_names_gets_default_names(tmp_path: Path) -> None:

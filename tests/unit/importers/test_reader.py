@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bakeoff.analysis.summarize import summarize
 from bakeoff.errors import ConfigError
 from bakeoff.importers.reader import importers, read
 from tests.builders import write_file
@@ -176,3 +177,66 @@ def check(tmp_path_factory: pytest.TempPathFactory, name: str, labels: list[Any]
     assert judged == (2 * len(labels) if name == "table" else 0)
     assert all(j.verdict.first in (0, 1) for j in result.judgments)
     assert {f.kind for f in result.failures} <= {"missing", "boolean", "not a number", "unreadable"}
+
+
+WINNING = st.sampled_from(["a", "b", "tie", "both_bad", "model_a", "x", "", "?"])
+TABLE_ROW = st.fixed_dictionaries(
+    {"winner": WINNING},
+    optional={
+        "prompt": st.sampled_from(["p", "q", "r", None]),
+        "prompt_id": st.sampled_from([1, "2", None]),
+        "turn": st.sampled_from([1, 2, None]),
+        "tags": st.sampled_from(["s", "t", "s,t"]),
+        "cluster": st.sampled_from(["c", ""]),
+        "model_a": st.sampled_from(["x", "y", "z"]),
+        "model_b": st.sampled_from(["x", "y", "z"]),
+        "completion_a": st.sampled_from(["one", "two", None]),
+        "completion_b": st.sampled_from(["one", "three"]),
+        "score_a": st.sampled_from([0.5, 3, "7", 12, None]),
+        "score_b": st.sampled_from([0, 1, 9]),
+        "judge": st.sampled_from(["j", "k", ["l", "m"]]),
+        "first": st.sampled_from(["a", "b", "y", "?"]),
+    },
+)
+
+
+@given(rows=st.lists(TABLE_ROW, min_size=2, max_size=12), data=st.data())
+def test_the_order_of_rows_changes_no_number(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    models = {"model_a", "model_b"} & {key for row in rows for key in row}
+    rows = [{**dict.fromkeys(models, "x"), **row} for row in rows]
+    summaries = []
+    for order in (rows, data.draw(st.permutations(rows))):
+        path = write_file(tmp_path_factory.getbasetemp() / "rows.json", order)
+        summaries.append(summarize(read([path]).evidence).model_dump())
+    assert summaries[0] == summaries[1]
+
+
+SCORE_ROW = st.fixed_dictionaries(
+    {
+        "prompt_id": st.sampled_from([1, 2, 3]),
+        "model": st.sampled_from(["x", "y", "z"]),
+        "score": st.sampled_from([0, 0.5, 3, "7", 12, None]),
+    },
+    optional={
+        "turn": st.sampled_from([1, 2]),
+        "judge": st.sampled_from(["j", "k"]),
+        "completion": st.sampled_from(["one", "two"]),
+        "explanation": st.sampled_from(["good", "bad"]),
+    },
+)
+
+
+@given(rows=st.lists(SCORE_ROW, min_size=2, max_size=16), data=st.data())
+def test_the_order_of_scores_changes_no_number(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    results = []
+    for order in (rows, data.draw(st.permutations(rows))):
+        path = write_file(tmp_path_factory.getbasetemp() / "scores.json", order)
+        try:
+            results.append(str(summarize(read([path]).evidence)))
+        except ConfigError as error:
+            results.append(str(error))
+    assert results[0] == results[1]

@@ -3,21 +3,26 @@ from typing import Any
 
 import pytest
 
+from bakeoff import audit
+from bakeoff.analysis.summarize import summarize
 from bakeoff.errors import ConfigError
 from bakeoff.importers.documents import Document
 from bakeoff.importers.reader import read
-from bakeoff.importers.table import STANDARD_COLUMNS, rename_columns, standard_rows
+from bakeoff.importers.table_columns import STANDARD_COLUMNS, rename_columns, standard_rows
 from bakeoff.prompts.rows import Row
 from tests.builders import write_file
 from tests.unit.importers.sample_files import Rows, counts_of, error_of, evidence, first_of
 
 
 def winners(tmp_path: Path, *values: Any, a: Any = "tuned", b: Any = "base") -> list[float | str]:
-    rows = [{"model_a": a, "model_b": b, "winner": value} for value in values]
+    rows = [
+        {"prompt_id": n, "model_a": a, "model_b": b, "winner": value}
+        for n, value in enumerate(values, 1)
+    ]
     result = evidence(tmp_path, rows)
     by_prompt: dict[str, float | str] = {j.prompt_id: j.verdict.first for j in result.judgments}
     by_prompt |= {f.prompt_id: f.kind for f in result.failures}
-    return [by_prompt[f"row {n}"] for n in range(1, len(values) + 1)]
+    return [by_prompt[str(n)] for n in range(1, len(values) + 1)]
 
 
 def test_winner_labels_are_positions_names_or_ties(tmp_path: Path) -> None:
@@ -31,10 +36,7 @@ def test_winner_labels_are_positions_names_or_ties(tmp_path: Path) -> None:
 
 def test_numbers_are_labels_only_if_unambiguous(tmp_path: Path) -> None:
     assert winners(tmp_path, 1, 2, "1", 2.0) == [1, 0, 1, 0]
-    assert winners(tmp_path, 1, 2, 0) == [1, 0, 0.5]
-    assert winners(tmp_path, 1, 0) == ["unreadable", "unreadable"]
-    assert winners(tmp_path, 2, 0) == [0, "unreadable"]
-    assert winners(tmp_path, 1, 2, 3) == [1, 0, "unreadable"]
+    assert winners(tmp_path, 1, 2, 3, "tie") == [1, 0, "unreadable", 0.5]
 
 
 def test_name_that_is_a_label_of_the_other_model_is_unreadable(tmp_path: Path) -> None:
@@ -55,6 +57,39 @@ def test_invalid_winner_is_a_failure(tmp_path: Path) -> None:
         "unreadable",
         0.5,
     ]
+
+
+@pytest.mark.parametrize(
+    "label", ["tie (bothbad)", "both_bad", "bothbad", "Both bad", "tie (both bad)", "both are bad"]
+)
+def test_ties_of_two_bad_completions_are_counted(tmp_path: Path, label: str) -> None:
+    assert winners(tmp_path, label, "tie", "a") == [0.5, 0.5, 1]
+    rows = [{"prompt_id": n, "winner": w} for n, w in enumerate((label, "tie", label, "a"))]
+    result = evidence(tmp_path, rows)
+    assert [j.verdict.both_bad for j in result.judgments] == [True, False, True, False]
+    assert "2 of 3 verdicts that are ties say that both completions are bad" in result.notes[0]
+    assert all(note == result.notes[0] for note in summarize(result).notes)
+
+
+def test_a_tie_of_two_bad_completions_is_written_and_read(tmp_path: Path) -> None:
+    rows = [{"prompt_id": 1, "winner": "both_bad", "first": "b"}, {"prompt_id": 2, "winner": "tie"}]
+    path = tmp_path / "results.json"
+    path.write_text(audit([write_file(tmp_path / "a.json", rows)]).to_json())
+    assert path.read_text().count('"both_bad"') == 1
+    assert [j.verdict.both_bad for j in read([path]).evidence.judgments] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "label", ["tie (both good)", "bothgood", "both_equal", "tie (inconsistent)"]
+)
+def test_other_ties_are_plain(tmp_path: Path, label: str) -> None:
+    assert winners(tmp_path, label) == [0.5]
+    assert evidence(tmp_path, [{"prompt_id": 1, "winner": label}]).notes == ()
+
+
+@pytest.mark.parametrize("label", ["bad", "tie?", "a bad", "not both bad"])
+def test_labels_like_ties_are_unreadable(tmp_path: Path, label: str) -> None:
+    assert winners(tmp_path, label) == ["unreadable"]
 
 
 def test_csv_with_all_columns(tmp_path: Path) -> None:
@@ -137,20 +172,18 @@ def test_rows_without_prompt_are_prompts_and_cluster_is_a_tag(tmp_path: Path) ->
     rows: Rows = [{"winner": "a", "question_id": n} for n in (3, 3, 4)]
     assert [p.id for p in evidence(tmp_path, rows).prompts] == ["3", "4"]
     result = evidence(tmp_path, rows, columns={"cluster": "question_id"})
-    assert [(p.id, p.tags) for p in result.prompts] == [
-        ("row 1", ("cluster:3",)),
-        ("row 2", ("cluster:3",)),
-        ("row 3", ("cluster:4",)),
-    ]
-    bare = evidence(tmp_path, [{"winner": "a"}], [{"winner": "b"}])
-    assert [p.id for p in bare.prompts] == ["row 1", "row 1 of file 2"]
+    assert [p.tags for p in result.prompts] == [("cluster:3",), ("cluster:3",), ("cluster:4",)]
+    bare = evidence(tmp_path, [{"winner": "a"}, {"winner": "a"}], [{"winner": "a"}])
+    assert len(bare.prompts) == len({p.id for p in bare.prompts}) == 3
 
 
 def test_repeats_and_other_completions(tmp_path: Path) -> None:
     texts = [("x", "y"), ("x", "y"), ("x", "z")]
     rows: Rows = [{"prompt": "q", "winner": "a", "response1": a, "response2": b} for a, b in texts]
     result = evidence(tmp_path, rows)
-    assert [(j.sample, j.repeat) for j in result.judgments] == [(0, 0), (0, 1), (1, 0)]
+    first, second, third = ((j.sample, j.repeat) for j in result.judgments)
+    assert (first[0], {first[1], second[1]}) == (second[0], {0, 1})
+    assert third == (1 - first[0], 0)
 
 
 def scored(model: str, score: Any, prompt_id: Any = 1, **more: Any) -> dict[str, Any]:
@@ -183,9 +216,9 @@ def test_missing_score_fails_every_pair_of_the_model(tmp_path: Path) -> None:
     assert counts_of(result) == (1, 5)
     assert [(f.prompt_id, f.first, f.second, f.kind) for f in result.failures] == [
         ("1", "x", "y", "missing"),
+        ("1", "y", "z", "missing"),
         ("2", "x", "y", "unreadable"),
         ("2", "x", "z", "missing"),
-        ("1", "y", "z", "missing"),
         ("2", "y", "z", "unreadable"),
     ]
     assert result.failures[0].message == "of 'y': 'score' is missing"
@@ -227,7 +260,7 @@ def test_a_model_needs_a_name(tmp_path: Path, rows: Rows, message: str) -> None:
 
 
 def test_table_without_verdicts_is_a_config_error(tmp_path: Path) -> None:
-    path = write_file(tmp_path / "a.csv", "label,prompt\n1,q\n")
+    path = write_file(tmp_path / "a.csv", "label,prompt\nb,q\n")
     message = error_of(path, format="table")
     assert "a table needs winner, preference, score_a and score_b, or model and score" in message
     assert "there are: 'label', 'prompt'" in message
@@ -271,7 +304,10 @@ def test_one_column_may_have_two_standard_names() -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"loser": "label"}, "no column 'loser' to map to; there are: prompt, prompt_id, cluster"),
+        (
+            {"loser": "label"},
+            "no column 'loser' to map to; there are: prompt, prompt_id, turn, cluster",
+        ),
         ({"winner": "lable"}, "'a.csv': no row has the column 'lable'; there are: 'label'"),
     ],
 )

@@ -19,7 +19,7 @@ from bakeoff.config import parse_fields
 from bakeoff.errors import ConfigError
 from bakeoff.importers.documents import Document, json_type, open_document, quote_names
 from bakeoff.importers.labels import ParseFailure, label_meanings, label_text, parse_winner
-from bakeoff.importers.table import STANDARD_COLUMNS
+from bakeoff.importers.table_columns import STANDARD_COLUMNS
 from bakeoff.prompts.rows import Row
 from bakeoff.records import Prompt, Record, content_key
 

@@ -31,6 +31,12 @@ class Row(NamedTuple):
     """`line 3` or `row 3`, counted from 1; for messages."""
     values: dict[str, JsonValue]
 
+    @property
+    def number(self) -> int:
+        """The number in `place`; 0 if it has none."""
+        digits = self.place.rpartition(" ")[2]
+        return int(digits) if digits.isdecimal() else 0
+
 
 def read_rows(path: Path, *, lists: Sequence[str]) -> Iterator[Row]:
     """Yield the rows of a file; all formats but .json are streamed.
