@@ -9,7 +9,6 @@ import numpy as np
 from bakeoff.analysis.findings import interval_outcome
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import BaselineDifference, Outcome, PairSummary
-from bakeoff.stats.arrays import Values
 from bakeoff.stats.results import Estimate, TestedDifference
 from bakeoff.stats.tests import holm, paired_difference
 
@@ -48,10 +47,15 @@ def baseline_differences(
         ]
         for first, second in combinations(compared, 2):
             if frozenset((first.model, second.model)) not in direct:
-                values = _shared_values(first, second)
-                if len(values[0]):
-                    tested = paired_difference(*values)
-                    found.append((first, second, baseline, tested, len(values[0])))
+                ours, theirs = first.preferences(), second.preferences()
+                shared = sorted(ours.keys() & theirs.keys())
+                if shared:
+                    tested = paired_difference(
+                        np.array([ours[prompt] for prompt in shared]),
+                        np.array([theirs[prompt] for prompt in shared]),
+                        first.data.clusters_of_ids(shared),
+                    )
+                    found.append((first, second, baseline, tested, len(shared)))
     adjusted = holm([tested.test.p for *_, tested, _ in found])
     return [
         BaselineDifference(
@@ -68,23 +72,12 @@ def baseline_differences(
     ]
 
 
-def _shared_values(first: _Compared, second: _Compared) -> tuple[Values, Values, Values | None]:
-    """The preferences for both models on the shared prompts, and the clusters of these."""
-    ours, theirs = first.preferences(), second.preferences()
-    shared = sorted(ours.keys() & theirs.keys())
-    values = (np.array([side[prompt] for prompt in shared]) for side in (ours, theirs))
-    return (*values, first.data.clusters_of_ids(shared) if shared else None)
-
-
 def _outcome(
     first: PairSummary, second: PairSummary, difference: Estimate, holm_p: float
 ) -> Outcome:
     if "withheld" in (first.outcome, second.outcome):
         return "withheld"
-    halved = Estimate(
-        *((1 + x) / 2 for x in (difference.estimate, difference.low, difference.high)),
-        difference.method,
-        difference.n,
-    )
-    outcome = interval_outcome(halved, first.margin / 200)
+    mean, low, high = ((1 + x) / 2 for x in (difference.estimate, difference.low, difference.high))
+    as_rate = Estimate(mean, low, high, difference.method, difference.n)
+    outcome = interval_outcome(as_rate, first.margin / 200)
     return "not enough data" if outcome in ("better", "worse") and holm_p >= 0.05 else outcome

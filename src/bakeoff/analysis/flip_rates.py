@@ -1,6 +1,7 @@
 """How often swapping the order names the opposite winner, by the margin of the scores."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def flip_rates(data: PairData) -> Iterator[FlipRate]:
     sides = sides_of(preference)
     flipped = sides[second] * sides[second + 1] < 0
     margin = (np.abs(difference[second]) + np.abs(difference[second + 1])) / 2
-    for low, high in zip(_BOUNDS, _BOUNDS[1:], strict=False):
+    for low, high in pairwise(_BOUNDS):
         within = (margin >= low) & (margin < high)
         share = proportion(int(flipped[within].sum()), int(within.sum()))
         if share:

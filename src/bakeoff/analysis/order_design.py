@@ -1,8 +1,11 @@
 """Which verdicts decide: the orders of presentation in which each judge saw each prompt."""
 
+import re
+from collections import Counter
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -16,6 +19,8 @@ from bakeoff.analysis.judgment_table import POINTWISE, UNKNOWN, JudgmentTable
 from bakeoff.stats.arrays import Codes, Mask, Values
 from bakeoff.stats.order_strata import A_FIRST, B_FIRST, BOTH, order_predictability
 
+_NUMBERS = re.compile(r"(\d+)")
+
 MIN_PER_ORDER = 15  # prompts of a judge in each single order, else these prompts do not decide
 MIXED = 3  # code of the order of a row that no order describes
 MIN_P = 0.01  # of the test that nothing predicts the order of a judge's single-order prompts
@@ -28,6 +33,30 @@ class PromptSequence(NamedTuple):
     """Ranks of shape (n, k): of the prompts in the file, and of their ids."""
     tags: Mask
     """Whether a prompt has a tag; of shape (n, tags)."""
+
+    @classmethod
+    def of(
+        cls, prompt_ids: Sequence[str], file_order: Sequence[str], tags: Sequence[Set[str]]
+    ) -> Self:
+        """The sequence of these prompts; tags of a single prompt are left out.
+
+        Ids are ordered by the numbers in them, so that `q2` is before `q10`: the lines of a file
+        may have been shuffled.
+        """
+        place = {prompt_id: position for position, prompt_id in enumerate(file_order)}
+        by_id = {name: rank for rank, name in enumerate(sorted(prompt_ids, key=_natural_key))}
+        ranks = [(place.get(name, len(place)), by_id[name]) for name in prompt_ids]
+        counts = Counter(tag for of_prompt in tags for tag in of_prompt)
+        common = sorted(tag for tag, count in counts.items() if count > 1)
+        has_tag = [[tag in of_prompt for tag in common] for of_prompt in tags]
+        return cls(
+            np.array(ranks, dtype=np.float64).reshape(len(tags), 2),
+            np.array(has_tag, dtype=np.bool_).reshape(len(tags), len(common)),
+        )
+
+
+def _natural_key(name: str) -> list[tuple[int, str]]:
+    return [(len(part), part) if part.isdigit() else (0, part) for part in _NUMBERS.split(name)]
 
 
 class SingleOrders(NamedTuple):

@@ -86,6 +86,7 @@ def summarize_pair(data: PairData) -> PairSummary:
         winner_share=deciding.rows.winner_share,
         **_published(data, deciding.rate),
         identical=len(data.identical_prompts),
+        both_bad=sum(judgment.verdict.both_bad for judgment in data.judgments),
         repeated=data.repeated_prompts,
         scores_a=scores.a,
         scores_b=scores.b,

@@ -1,7 +1,5 @@
 """The evidence on a pair of models, arranged for analysis, and the settings of the analysis."""
 
-import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,8 +33,6 @@ from bakeoff.records import (
 )
 from bakeoff.stats.arrays import Codes, Mask, Values
 from bakeoff.stats.intervals import cluster_means
-
-_NUMBERS = re.compile(r"(\d+)")
 
 PromptCompletions = Mapping[str, Sequence[Completion]]  # by prompt id
 
@@ -211,18 +207,11 @@ class PairData:
 
     @cached_property
     def _sequence(self) -> PromptSequence:
-        place = {prompt_id: position for position, prompt_id in enumerate(self.prompts)}
-        ids = sorted(self.prompt_ids, key=natural_key)
-        by_id = {prompt_id: position for position, prompt_id in enumerate(ids)}
-        positions = [(place.get(i, len(place)), by_id[i]) for i in self.prompt_ids]
-        tags = [set(self.tags(i)) for i in self.prompt_ids]
-        counts = Counter(tag for of_prompt in tags for tag in of_prompt)
-        common = [tag for tag, n in counts.items() if n > 1 and not is_cluster_tag(tag)]
-        has_tag = [[tag in of_prompt for tag in sorted(common)] for of_prompt in tags]
-        return PromptSequence(
-            np.array(positions, dtype=np.float64).reshape(-1, 2),
-            np.array(has_tag, dtype=np.bool_).reshape(len(tags), len(common)),
-        )
+        tags = [
+            {tag for tag in self.tags(prompt_id) if not is_cluster_tag(tag)}
+            for prompt_id in self.prompt_ids
+        ]
+        return PromptSequence.of(self.prompt_ids, tuple(self.prompts), tags)
 
     @property
     def inference(self) -> InferenceSettings:
@@ -339,11 +328,6 @@ class PairData:
 
 def _same_texts(a: Sequence[Completion], b: Sequence[Completion]) -> bool:
     return [completion.text for completion in a] == [completion.text for completion in b]
-
-
-def natural_key(name: str) -> list[tuple[int, str]]:
-    """A sort key that orders the numbers in names by value: `q2` before `q10`."""
-    return [(len(part), part) if part.isdigit() else (0, part) for part in _NUMBERS.split(name)]
 
 
 def is_cluster_tag(tag: str) -> bool:

@@ -244,6 +244,8 @@ class PairSummary(Record):
     """Why `published` differs from `win_rate`; empty if it does not."""
     identical: int = 0
     """Prompts with identical completions, which are ties."""
+    both_bad: int = 0
+    """Verdicts that both completions are bad, which are ties."""
     repeated: int = 0
     """Prompts in a cluster because they repeat, or nearly repeat, the text of another one."""
     scores_a: ScoreStats | None = None

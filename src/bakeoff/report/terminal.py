@@ -39,7 +39,7 @@ from bakeoff.report.plain_text import (
     wrap_line,
 )
 from bakeoff.report.text.costs import cost_lines
-from bakeoff.report.text.summary import Sections, pair_sections, rating_lines
+from bakeoff.report.text.summary import Sections, baseline_lines, pair_sections, rating_lines
 
 # A spec, its description, how to install it, its key variable, and whether that is set.
 BackendRow = tuple[str, str, str, str, bool | None]
@@ -130,6 +130,8 @@ def print_results(console: Console, results: Results, samples: int) -> None:
     summary = results.summary
     if summary.ratings or summary.ratings_withheld:
         print_sections(console, {"Ratings (log-odds)": rating_lines(summary)})
+    if summary.baseline_differences:
+        print_sections(console, {"Over a common baseline": baseline_lines(summary)})
     printed: set[str] = set()  # a model's flags are printed with its first pair
     for pair in summary.pairs:
         new = [m for m in summary.models if m.model in {pair.a, pair.b} - printed]

@@ -7,7 +7,7 @@ import pytest
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Evidence, Judgment, PairSummary
-from bakeoff.stats.calibration import ppi_plus_plus
+from bakeoff.stats.calibration import corrected_rate
 from tests.unit.analysis.builders import both, evidence, failure, judgment, pair, prompt, texts, won
 
 ORIGINS = {"anna": "human:", "ben": "human:", "j": "openai:gpt-4"}
@@ -48,14 +48,14 @@ def test_without_other_judges_people_are_the_judges() -> None:
     assert [card.judge for card in summary.judges] == ["anna", "ben"]
 
 
-def test_the_corrected_rate_is_ppi_over_prompts() -> None:
+def test_the_corrected_rate_is_over_prompts() -> None:
     rng = np.random.default_rng(7)
     judge = rng.choice([0.0, 0.5, 1.0], 60)
     labels = np.where(rng.random(20) < 0.8, judge[:20], 0.0)
     rows = [row for n, value in enumerate(judge) for row in both(n, float(value))]
     rows += [label(n, float(value)) for n, value in enumerate(labels)]
     people = pair_with_labels(rows).people
-    expected = ppi_plus_plus(labels, judge[:20], judge[20:])
+    expected = corrected_rate(labels, judge[:20], judge[20:])
     assert people is not None
     assert people.corrected is not None
     assert people.corrected.value.estimate == pytest.approx(expected.value.estimate)
@@ -71,7 +71,50 @@ def test_labels_of_selected_prompts_give_no_corrected_rate() -> None:
     assert people.labels_needed is None
     everything = pair_with_labels([*won(30, 10), *(label(n, 1.0) for n in range(40))]).people
     assert everything is not None
-    assert everything.corrected is None  # nothing is left to correct
+    assert everything.corrected is not None  # nothing is left to correct
+    assert everything.corrected.value.estimate == 1
+    assert everything.corrected.unlabeled == 0
+
+
+def test_enough_labels_decide_whatever_the_judge_says() -> None:
+    """The judge names a on every prompt, in one order only; people prefer b on 40 of 60."""
+    rows = [judgment(n, "a", 1.0) for n in range(200)]
+    labels = [label(n, float(n % 3 == 0)) for n in range(60)]
+    summary = pair_with_labels([*rows, *labels])
+    assert summary.people is not None
+    assert summary.people.decides
+    assert summary.people.corrected is not None
+    assert summary.win_rate == summary.people.corrected.value
+    assert summary.judges_win_rate is not None
+    assert summary.judges_win_rate.estimate == 1
+    assert (summary.outcome, summary.reasons) == ("worse", ())
+    assert "corrected by 60 labels of people" in summary.verdict
+    assert "one order" in [flag.kind for flag in summary.flags]
+    assert summary.sensitivity is not None
+    assert summary.sensitivity.prompts is None
+
+
+@pytest.mark.parametrize(
+    ("wins", "losses", "selection"), [(15, 14, "random"), (16, 14, "random"), (40, 40, "chosen")]
+)
+def test_few_or_chosen_labels_do_not_decide(wins: int, losses: int, selection: str) -> None:
+    rows = won(60, 60)
+    values = [1.0] * wins + [0.0] * losses
+    labels = [label(3 * n % 120, value) for n, value in enumerate(values)]
+    summary = pair_with_labels([*rows, *labels], human_sample=selection)
+    assert summary.people is not None
+    assert not summary.people.decides
+    assert summary.judges_win_rate is None
+
+
+def test_few_labels_withhold_where_they_exclude_the_judges() -> None:
+    rows = won(90, 10)
+    against = [label(n, float(n % 6 == 0)) for n in range(24)]
+    summary = pair_with_labels([*rows, *against])
+    assert [reason.kind for reason in summary.reasons] == ["people disagree"]
+    assert "which excludes the 90.0 % of the judges" in summary.verdict
+    with_them = [label(n, float(n % 6 > 0)) for n in range(24)]
+    assert pair_with_labels([*rows, *with_them]).outcome == "better"
 
 
 def test_people_agree_with_the_judges_and_with_each_other() -> None:

@@ -72,7 +72,8 @@ def mirrored(summary: PairSummary) -> dict[str, Any]:
         turned(dump["win_rate"]),
         turned(dump["decisive_win_rate"]),
     )
-    dump["published"] = turned(dump["published"])
+    for name in ("published", "other_judges", "judges_win_rate"):
+        dump[name] = turned(dump[name])
     share = dump["winner_share"]
     dump["winner_share"] = None if share is None else 1 - share
     order["balanced"] = turned(order["balanced"])

@@ -75,7 +75,7 @@ def test_a_tie_of_two_bad_completions_is_written_and_read(tmp_path: Path) -> Non
     rows = [{"prompt_id": 1, "winner": "both_bad", "first": "b"}, {"prompt_id": 2, "winner": "tie"}]
     path = tmp_path / "results.json"
     path.write_text(audit([write_file(tmp_path / "a.json", rows)]).to_json())
-    assert path.read_text().count('"both_bad"') == 1
+    assert path.read_text().count('"both_bad": true') == 1
     assert [j.verdict.both_bad for j in read([path]).evidence.judgments] == [True, False]
 
 

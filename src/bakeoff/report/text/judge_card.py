@@ -86,7 +86,11 @@ def people_lines(pair: PairSummary) -> list[str]:
     if people.voter_agreement:
         lines.append(agreement_line(people.voter_agreement))
     if people.corrected:
-        lines.append(f"Win rate corrected by people: {interval(people.corrected.value)}, PPI++")
+        decides = "which decides" if people.decides else "too few labels to decide"
+        lines.append(
+            f"Win rate corrected by people: {interval(people.corrected.value)}, "
+            f"{people.corrected.value.method}; {decides}"
+        )
         lines.append(_more_labels(people.labels_needed))
     else:
         lines.append(
@@ -110,6 +114,11 @@ def _bias_lines(pair: PairSummary) -> list[str]:
             f"Same winner in both orders: {percent(pair.consistency)}; "
             f"opposite winners: {percent(pair.flipped)}"
         )
+    lines += [
+        f"Opposite winners where scores differ by {row.low:g} to {row.high:g}: "
+        f"{percent(row.flipped.estimate)} (n = {row.flipped.n})"
+        for row in pair.flip_rates
+    ]
     if order.identified == "order-free":
         lines.append("Each completion was judged alone: there is no order")
     elif order.pick_first is None:

@@ -16,6 +16,7 @@ from bakeoff.records import (
 )
 from bakeoff.report.text.judge_card import interval, judge_card_lines, people_lines
 from bakeoff.report.text.verdict_line import verdict_lines
+from bakeoff.stats.results import NO_INTERVAL
 
 Sections = dict[str, list[str]]  # title to lines, in the order of showing
 
@@ -90,6 +91,20 @@ def rating_lines(summary: Summary) -> list[str]:
     ]
 
 
+def baseline_lines(summary: Summary) -> list[str]:
+    """One line per difference of two models over a common baseline."""
+    lines = []
+    for row in summary.baseline_differences:
+        value = row.difference
+        span = f"{100 * value.low:+.1f} to {100 * value.high:+.1f}"
+        span = "no interval: too few" if value.method == NO_INTERVAL else f"95%: {span}"
+        lines.append(
+            f"{row.a} minus {row.b}, over {row.baseline}: {100 * value.estimate:+.1f} points "
+            f"[{span}], n = {row.prompts:,}, adjusted {p_value(row.holm_p)}: {row.outcome}"
+        )
+    return lines
+
+
 def rank_text(rating: Rating) -> str:
     """The ranks that a model may have: `rank 2`, `rank 1 to 3`."""
     low, high = rating.ranks or (1, 1)
@@ -143,10 +158,15 @@ def _win_rates(pair: PairSummary) -> list[str]:
         f"Model 1: {_share(pair.wins, pair.prompts)} ({pair.wins} wins)",
         f"Model 2: {_share(pair.losses, pair.prompts)} ({pair.losses} wins)",
         f"Ties: {_share(pair.ties, pair.prompts)} ({pair.ties})"
-        + (f", {pair.identical} with identical completions" if pair.identical else ""),
+        + (f", {pair.identical} with identical completions" if pair.identical else "")
+        + (f"; {pair.both_bad} verdicts say that both are bad" if pair.both_bad else ""),
     ]
     if pair.decisive_win_rate:
         lines.append(f"Model 1, prompts that are no tie: {interval(pair.decisive_win_rate)}")
+    if pair.judges_win_rate:
+        lines.append(f"Model 1, by the judges alone: {interval(pair.judges_win_rate)}")
+    if pair.other_judges:
+        lines.append(f"Model 1, for other judges like these: {interval(pair.other_judges)}")
     if pair.published and pair.published_differs:
         lines.append(
             f"Model 1, as published elsewhere: {interval(pair.published)}; {pair.published_differs}"
@@ -199,8 +219,9 @@ def _power(pair: PairSummary) -> list[str]:
 
 def _slice(row: Slice) -> str:
     outcome = row.outcome or "no verdict"
+    expected = "" if row.shrunken is None else f", expect {100 * row.shrunken:.1f}%"
     return (
-        f"{row.tag}: {interval(row.win_rate)}, n = {row.prompts}, "
+        f"{row.tag}: {interval(row.win_rate)}, n = {row.prompts}{expected}, "
         f"adjusted {p_value(row.adjusted_p)}: {outcome}"
     )
 

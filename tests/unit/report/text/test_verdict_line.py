@@ -1,5 +1,7 @@
 """What would change a verdict, for every outcome."""
 
+import re
+
 import pytest
 
 from bakeoff.analysis.summarize import summarize
@@ -19,7 +21,7 @@ def pair(wins: int, ties: int, losses: int) -> PairSummary:
 def test_the_number_of_prompts_that_overturn_a_verdict(counts: tuple[int, int, int]) -> None:
     wins, ties, losses = counts
     (line,) = what_would_change(pair(*counts))
-    turned = int(line.split()[1])
+    turned = int(re.findall(r"or (\d+) prompts? be decided", line)[0])
     assert pair(wins - turned, ties, losses + turned).outcome != "better"
     assert pair(wins - turned + 1, ties, losses + turned - 1).outcome == "better"
 
@@ -27,7 +29,7 @@ def test_the_number_of_prompts_that_overturn_a_verdict(counts: tuple[int, int, i
 def test_a_verdict_for_the_second_model_names_it() -> None:
     summary = pair(5, 0, 35)
     assert summary.outcome == "worse"
-    assert f"decided against {summary.b}, would undo it." in what_would_change(summary)[0]
+    assert f"The judge would have to favor {summary.b} by " in what_would_change(summary)[0]
 
 
 def test_a_pair_without_a_verdict_has_advice() -> None:
