@@ -5,8 +5,8 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
 
 # These benchmarks simulate verdicts or check a judge; the others measure speed.
-VERDICT_BENCHMARKS := $(addprefix benchmarks/,adaptive_pairs.py coverage.py demo_judge.py \
-	false_verdicts.py stopping.py)
+VERDICT_BENCHMARKS := $(addprefix benchmarks/,adaptive_pairs.py demo_judge.py \
+	false_verdicts.py interval_coverage.py stopping.py)
 SPEED_BENCHMARKS := $(filter-out $(VERDICT_BENCHMARKS),$(sort $(wildcard benchmarks/*.py)))
 
 # Tests and benchmarks start hundreds of processes, which load compiled modules faster.

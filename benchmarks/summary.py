@@ -99,7 +99,8 @@ def summarize_once(prompts: int) -> None:
     assert pair.accounting.judged == len(evidence.judgments)
     assert pair.agreement
     assert pair.length
-    assert pair.length.controlled
+    assert pair.controls
+    assert pair.controls.rate
     result = {"judgments": len(evidence.judgments), "seconds": round(seconds, 2)}
     print(json.dumps({**result, "records_gb": round(records, 2), "peak_gb": round(peak(), 2)}))
 

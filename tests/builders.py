@@ -92,7 +92,7 @@ def sample_results(
 ) -> Results:
     """Results of models a and b on two prompts: both orders judged on the first, both failed on
     the second. `text` is the text of every turn, completion, reason, message and note;
-    completions of b end with a space, since identical ones are ties.
+    completions of b end with another period, since identical ones are ties.
     """
     orders = (("a", "b"), ("b", "a"))
     prompts = (
@@ -105,7 +105,7 @@ def sample_results(
         completions=tuple(
             make_completion(prompt.id, model, content, thinking=text, finish="length", tokens=3)
             for prompt in prompts
-            for model, content in (("a", text), ("b", f"{text} "))
+            for model, content in (("a", text), ("b", f"{text}."))
         ),
         judgments=tuple(
             make_judgment(

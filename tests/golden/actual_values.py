@@ -13,8 +13,8 @@ import numpy as np
 import bakeoff
 from bakeoff.stats.agreement import cohen_kappa, fleiss_kappa, gwet_ac1, krippendorff_alpha
 from bakeoff.stats.alpaca_eval import AlpacaEvalInputs, length_controlled_win_rate
-from bakeoff.stats.bias import length_effect
 from bakeoff.stats.calibration import lee_interval, ppi_plus_plus
+from bakeoff.stats.controls import Covariate, controlled_rate
 from bakeoff.stats.intervals import bca, proportion, t_interval, win_rate
 from bakeoff.stats.power import (
     detectable_effect,
@@ -109,11 +109,9 @@ def _pair(pair: Any) -> Numbers:
 
 
 def _length(length: Any) -> Numbers:
-    yield "length.n", length.bias.n
-    yield "length.spearman", length.bias.spearman
-    yield from _estimate("length.longer_wins", length.bias.more_wins)
-    yield from _estimate("length.controlled", length.controlled)
-    yield from _estimate("length.slope", length.slope)
+    yield "length.n", length.n
+    yield "length.spearman", length.spearman
+    yield from _estimate("length.longer_wins", length.more_wins)
 
 
 def _scores(pair: Any) -> Numbers:
@@ -269,9 +267,8 @@ def _labels(vectors: dict[str, Any]) -> Numbers:
 
 def _length_of(vectors: dict[str, Any]) -> Numbers:
     y, d = np.array(vectors["soft"]), np.array(vectors["lengths"], dtype=float)
-    effect = length_effect(y, d)
-    yield "controlled", effect.controlled.estimate  # type: ignore[union-attr]
-    yield "slope", effect.slope.estimate  # type: ignore[union-attr]
+    controls = controlled_rate(y, [Covariate("length", (np.tanh(d / d.std(ddof=1)),))])
+    yield "controlled", controls.rate.estimate  # type: ignore[union-attr]
     gamed = np.array(vectors["gamed"])
     inputs = AlpacaEvalInputs(
         y, d, np.array(vectors["hardness"]), *gamed.T[:2], gamed[:, 2].astype(int)

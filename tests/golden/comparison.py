@@ -66,8 +66,6 @@ def unexpected(expected: Numbers, actual: Mapping[str, float]) -> set[str]:
         ".cohen.",
         ".fleiss.",
         ".ac1.",
-        "length.controlled.",
-        "length.slope.",
     )
     return {
         name

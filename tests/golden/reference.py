@@ -254,7 +254,7 @@ def picks(book: NumberTable, name: str, placed: Sequence[Verdict]) -> None:
 
 
 def length(book: NumberTable, views: Mapping[str, View], longer: Mapping[str, int]) -> None:
-    """The association of length and wins, and the win rate at equal length: stats.md 2.2."""
+    """The association of length and wins: stats.md 2.2."""
     prompts = [prompt for prompt in views if prompt in longer]
     if not prompts:
         return
@@ -263,16 +263,6 @@ def length(book: NumberTable, views: Mapping[str, View], longer: Mapping[str, in
     book.put(COUNT, length__n=len(y))
     longer_wins(book, "length.longer_wins", views, longer)
     book.put(SPEARMAN, length__spearman=stats.spearmanr(y, d).statistic)
-    if len(y) < 20 or min(y.sum(), len(y) - y.sum()) < 5:
-        return
-    z = np.tanh(d / d.std(ddof=1))
-    alpha, beta = _at_equal_length(y, z)
-    book.put(GLM, length__controlled__estimate=special.expit(alpha), length__slope__estimate=beta)
-
-
-def _at_equal_length(y: Values, z: Values) -> Values:
-    fit = sm.GLM(y, sm.add_constant(z), family=sm.families.Binomial()).fit(tol=1e-12)
-    return np.asarray(fit.params)
 
 
 def longer_wins(
@@ -610,16 +600,6 @@ def intervals(name: str, golden: Evaluation) -> Numbers:
     a, b = golden.models[0], golden.models[1]
     prompts, table = _table(golden, a, b)
     alone = [[at] for at in range(len(prompts))]
-    if name == "alpaca_eval":
-        views = views_of(golden.verdicts)
-        y = np.array([views[prompt].y for prompt in prompts])
-        d = np.array([len(golden.texts[a, p]) - len(golden.texts[b, p]) for p in prompts], float)
-        z = np.tanh(d / d.std(ddof=1))
-
-        def controlled(rows: NDArray[np.intp]) -> float:
-            return float(special.expit(_at_equal_length(y[rows], z[rows])[0]))
-
-        bootstrapped(book, "length.controlled", controlled, alone, 1499)
     if name in ("llm_comparator", "pandalm"):
         bootstrapped(book, "judges.alpha", alpha_of(table), alone, 9999)
     if name == "clusters":

@@ -253,7 +253,7 @@ def length(vectors: dict[str, Any]) -> Numbers:
     y, d = np.array(vectors["soft"]), np.array(vectors["lengths"], dtype=float)
     z = np.tanh(d / d.std(ddof=1))
     fit = sm.GLM(y, sm.add_constant(z), family=sm.families.Binomial()).fit(tol=1e-12)
-    book.put(GLM, controlled=special.expit(fit.params[0]), slope=fit.params[1])
+    book.put(GLM, controlled=special.expit(fit.params[0]))
     hardness, gamed = np.array(vectors["hardness"]), np.array(vectors["gamed"])
     at = gamed[:, 2].astype(int)
     own_rows = np.column_stack((np.tanh(d / d.std(ddof=1)), hardness, np.ones(len(y))))

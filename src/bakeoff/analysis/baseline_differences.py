@@ -37,7 +37,7 @@ def baseline_differences(
     """
     judged = [(pair, data) for pair, data in pairs if len(data.prompt_table)]
     direct = {frozenset((pair.a, pair.b)) for pair, _ in judged}
-    found: list[tuple[_Compared, _Compared, str, TestedDifference, int]] = []
+    rows: list[tuple[_Compared, _Compared, str, TestedDifference, int]] = []
     for baseline in models:
         compared = [
             _Compared(model, pair, data)
@@ -55,8 +55,8 @@ def baseline_differences(
                         np.array([theirs[prompt] for prompt in shared]),
                         first.data.clusters_of_ids(shared),
                     )
-                    found.append((first, second, baseline, tested, len(shared)))
-    adjusted = holm([tested.test.p for *_, tested, _ in found])
+                    rows.append((first, second, baseline, tested, len(shared)))
+    adjusted = holm([tested.test.p for *_, tested, _ in rows])
     return [
         BaselineDifference(
             a=first.model,
@@ -68,7 +68,7 @@ def baseline_differences(
             holm_p=holm_p,
             outcome=_outcome(first.pair, second.pair, tested.difference, holm_p),
         )
-        for (first, second, baseline, tested, prompts), holm_p in zip(found, adjusted, strict=True)
+        for (first, second, baseline, tested, prompts), holm_p in zip(rows, adjusted, strict=True)
     ]
 
 

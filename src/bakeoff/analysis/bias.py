@@ -1,25 +1,21 @@
 """Biases of judges in one pair of models: order, length, markdown and leaked thinking."""
 
-import math
 import re
-from collections.abc import Callable, Sequence
-from statistics import fmean
+from collections.abc import Sequence
 
 import numpy as np
 
 from bakeoff.analysis.aggregate import PromptTable, rounded_preferences
 from bakeoff.analysis.judgment_table import POINTWISE, JudgmentTable
 from bakeoff.analysis.pair_data import PairData
+from bakeoff.analysis.text_features import TextDifferences
 from bakeoff.records import Completion
-from bakeoff.stats.arrays import Mask, Values
-from bakeoff.stats.bias import feature_bias, leak_effect, length_effect, order_effect
-from bakeoff.stats.results import FeatureBias, LeakEffect, LengthEffect, OrderEffect
+from bakeoff.stats.arrays import Values
+from bakeoff.stats.bias import feature_bias, leak_effect, order_effect
+from bakeoff.stats.controls import controlled_rate
+from bakeoff.stats.results import ControlledRate, FeatureBias, LeakEffect, OrderEffect
 
 THINKING = re.compile(r"</?(?:think|thinking|reasoning)>", re.IGNORECASE)
-
-_CODE_BLOCK = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
-_HEADING_OR_LIST = re.compile(r"#{1,6} | *(?:[-*+]|\d+\.) ")
-_BOLD = re.compile(r"\*\*[^*\n]+\*\*|__[^_\n]+__")
 
 
 def order_bias(table: JudgmentTable) -> OrderEffect:
@@ -33,43 +29,41 @@ def order_bias(table: JudgmentTable) -> OrderEffect:
     return order_effect(np.round(table.preference, 9), table.prompt, table.a_first)
 
 
-def length_bias(data: PairData, lengths: Values) -> LengthEffect | None:
-    """The effect of length in characters; None without completions.
+def length_bias(data: PairData, texts: TextDifferences) -> FeatureBias | None:
+    """The association of a win with the longer completion; None without completions."""
+    if not len(texts.rows):
+        return None
+    return feature_bias(data.preferences[texts.rows], texts.characters)
 
-    `lengths` are the result of `length_differences`.
+
+def longer_wins(table: PromptTable, differences: Values) -> FeatureBias | None:
+    """`length_bias` for a table of the same prompts; None without completions.
+
+    `differences` are those of `TextDifferences.characters_by_prompt`.
     """
-    differences, known = _known_differences(data.prompt_table, lengths)
+    row_differences = differences[table.prompt]
+    known = ~np.isnan(row_differences)
     if not known.any():
         return None
-    clusters = data.clusters[known] if data.clusters is not None else None
-    return length_effect(data.preferences[known], differences, clusters)
+    return feature_bias(rounded_preferences(table)[known], row_differences[known])
 
 
-def longer_wins(table: PromptTable, lengths: Values) -> FeatureBias | None:
-    """The share of prompts that the longer completion wins; None without completions.
-
-    `lengths` are the result of `length_differences`. No length-controlled win rate is fitted.
-    """
-    differences, known = _known_differences(table, lengths)
-    return feature_bias(rounded_preferences(table)[known], differences) if known.any() else None
-
-
-def length_differences(data: PairData) -> Values:
-    """Length of a minus that of b in characters, by index into `prompt_ids`.
-
-    NaN for prompts without completions of both.
-    """
-    return _differences(data, lambda completion: len(completion.text))
-
-
-def markdown_bias(data: PairData) -> FeatureBias | None:
+def markdown_bias(data: PairData, texts: TextDifferences) -> FeatureBias | None:
     """Association of a win with more headings, list items and bold spans outside code blocks.
 
     The three are counted together. None if the counts never differ, or without completions.
     """
-    counts = _differences(data, lambda completion: _markdown_count(completion.text))
-    differences, known = _known_differences(data.prompt_table, counts)
-    return feature_bias(data.preferences[known], differences) if differences.any() else None
+    if not texts.markdown.any():
+        return None
+    return feature_bias(data.preferences[texts.rows], texts.markdown)
+
+
+def length_and_style_controls(data: PairData, texts: TextDifferences) -> ControlledRate | None:
+    """The win rate at equal length and style; None without completions."""
+    if not len(texts.rows):
+        return None
+    clusters = data.clusters[texts.rows] if data.clusters is not None else None
+    return controlled_rate(data.preferences[texts.rows], texts.covariates, clusters)
 
 
 def thinking_leaks(data: PairData) -> LeakEffect | None:
@@ -83,30 +77,3 @@ def thinking_leaks(data: PairData) -> LeakEffect | None:
 
 def _leaks(completions: Sequence[Completion]) -> bool:
     return any("<" in c.text and THINKING.search(c.text) for c in completions)
-
-
-def _differences(data: PairData, measure: Callable[[Completion], float]) -> Values:
-    """The mean measure of a minus that of b, by index into `prompt_ids`; NaN if one is missing."""
-    differences = [math.nan] * len(data.prompt_ids)
-    prompts = data.prompt_table.prompt.tolist()
-    for row, a, b in data.paired_completions():
-        differences[prompts[row]] = _mean(measure, a) - _mean(measure, b)
-    return np.array(differences, dtype=np.float64)
-
-
-def _mean(measure: Callable[[Completion], float], completions: Sequence[Completion]) -> float:
-    return measure(completions[0]) if len(completions) == 1 else fmean(map(measure, completions))
-
-
-def _known_differences(table: PromptTable, differences: Values) -> tuple[Values, Mask]:
-    """The differences of the rows that have one, and the mask of these rows."""
-    row_differences = differences[table.prompt]
-    known = ~np.isnan(row_differences)
-    return row_differences[known], known
-
-
-def _markdown_count(text: str) -> float:
-    if "```" in text:
-        text = _CODE_BLOCK.sub("", text)
-    bold = len(_BOLD.findall(text)) if "**" in text or "__" in text else 0
-    return bold + sum(map(bool, map(_HEADING_OR_LIST.match, text.split("\n"))))

@@ -61,10 +61,14 @@ def build_pair_data(evidence: Evidence, config: AnalysisConfig) -> list[PairData
 def identical_completions(
     completions: Iterable[ModelCompletion],
 ) -> dict[frozenset[str], set[tuple[str, int]]]:
-    """Prompt id and sample of the completions that two models share, by the two models."""
+    """Prompt id and sample of the completions that two models share, by the two models.
+
+    Whitespace does not distinguish completions.
+    """
     models_by_text: dict[tuple[str, int, str], list[str]] = defaultdict(list)
     for row in completions:
-        models_by_text[row.prompt_id, row.sample, row.completion.text].append(row.model)
+        text = " ".join(row.completion.text.split())
+        models_by_text[row.prompt_id, row.sample, text].append(row.model)
     identical: dict[frozenset[str], set[tuple[str, int]]] = defaultdict(set)
     for (prompt_id, sample, _), models in models_by_text.items():
         for pair in combinations(models, 2):

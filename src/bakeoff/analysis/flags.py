@@ -2,7 +2,11 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from bakeoff.analysis.findings import Finding, interval_outcome
+from bakeoff.analysis.judge_checks import FAMILY_PREFERENCE, least_effect, winners_family
+from bakeoff.analysis.judgment_table import POINTWISE
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.analysis.sample_checks import MAX_FAILED, MAX_FLIPPED, single_order_finding
 from bakeoff.records import Flag, PairSummary
@@ -26,6 +30,8 @@ def find_flags(pair: PairSummary, data: PairData) -> list[Flag]:
         *_win_rate_and_scores(pair),
         *_judge_biases(pair),
         *_judge_cards(pair),
+        *_family_of_the_winner(pair, data),
+        *_scored_elsewhere(pair, data),
         *_explanations(data),
         *_repeated_prompts(pair),
         *_identical_completions(pair),
@@ -78,7 +84,7 @@ def _judge_biases(pair: PairSummary) -> Iterator[Finding]:
             f"the completion shown first won {100 * first.estimate:.0f} % of the decisive verdicts",
             "another judge; both orders cancel it only in the mean",
         )
-    longer = pair.length.bias.more_wins if pair.length else None
+    longer = pair.length.more_wins if pair.length else None
     if longer and longer.estimate > MAX_LONGER_WINS and longer.low > 0.5:
         yield Finding(
             "longer wins",
@@ -137,6 +143,39 @@ def _judge_cards(pair: PairSummary) -> Iterator[Finding]:
                 f"{outcome}",
                 "add a judge, or labels of people",
             )
+
+
+def _scored_elsewhere(pair: PairSummary, data: PairData) -> Iterator[Finding]:
+    """Scores of a file, which were given to each model separately."""
+    table = data.judgment_table
+    apart = np.bincount(table.judge[table.presented == POINTWISE], minlength=len(table.judges))
+    judges = [j for j, n in zip(table.judges, apart, strict=True) if n and j not in data.origins]
+    if judges:
+        yield Finding(
+            "scored separately",
+            float(apart.sum()) / max(1, pair.accounting.judged),
+            f"the file has scores that {' and '.join(judges)} gave to each model separately: a "
+            "judge that changed in between looks like a difference of the models",
+            "score both in one run, in turns; or have the judge compare the completions",
+        )
+
+
+def _family_of_the_winner(pair: PairSummary, data: PairData) -> Iterator[Finding]:
+    """All judges are of the winner's family only, but the win is too large to be explained by it.
+
+    A smaller one is withheld.
+    """
+    rate = pair.win_rate
+    outcome = interval_outcome(rate, pair.margin / 100) if rate else "not enough data"
+    family = winners_family(data, outcome)
+    if rate and family and least_effect(rate, outcome) > FAMILY_PREFERENCE:
+        yield Finding(
+            "own family",
+            1.0,
+            f"the judge is of the winner's family ({family}); the win is larger than a preference "
+            "for text of its own family",
+            "add a judge of another family, to be sure of its size",
+        )
 
 
 def _explanations(data: PairData) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import binascii
 import json
 import re
 import unicodedata
+from functools import lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -240,6 +241,7 @@ _DELIMITER_GROUPS = _KEYWORDS.add_groups("======|######|******|~~~~~~|______|---
 _HEADING_GROUPS = _KEYWORDS.add_groups("assistant|answer|response|completion")
 
 
+@lru_cache(maxsize=2**14)  # the summary of a model and the checks of its pairs ask for it
 def detect_injection(text: str) -> tuple[str, ...]:
     """The kinds of injection found in a completion, in a fixed order; () for ordinary text.
 

@@ -2,12 +2,20 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from bakeoff.analysis.findings import CheckInput, Finding, VerdictCheck, is_against, unit_count
 from bakeoff.analysis.model_families import model_families
+from bakeoff.analysis.pair_data import PairData
 from bakeoff.analysis.sample_checks import MAX_FLIPPED, MIN_PROMPTS
+from bakeoff.records import Outcome
+from bakeoff.stats.results import Estimate
 
 MAX_CONTRADICTED = 0.25  # of the verdicts
 MAX_NAMED = 0.02  # of the explanations, naming a model
+MAX_STRAY = 0.05  # of the scores of a model at either end of its time, such as those of a retry
+FAMILY_PREFERENCE = 0.1
+"""How much a judge may prefer models of its own family, as a difference of win rates."""
 
 
 def _same_verdicts(inputs: CheckInput) -> Iterator[Finding]:
@@ -121,28 +129,64 @@ def _scores_disagree(inputs: CheckInput) -> Iterator[Finding]:
         )
 
 
-def _own_family(inputs: CheckInput) -> Iterator[Finding]:
-    """All judges are of the winner's family, and not of the loser's."""
-    if inputs.outcome not in ("better", "worse"):
+def _scored_at_different_times(inputs: CheckInput) -> Iterator[Finding]:
+    """A pointwise judge scored one model before the other, and may have changed in between."""
+    times = [
+        (j.verdict.score_times if j.first == inputs.pair.a else j.verdict.score_times[::-1])
+        for j in inputs.data.judgments
+        if j.presented == "pointwise" and j.verdict.score_times
+    ]
+    if len(times) < MIN_PROMPTS or inputs.outcome not in ("better", "worse"):
         return
-    winner, loser = (
-        (inputs.pair.a, inputs.pair.b)
-        if inputs.outcome == "better"
-        else (inputs.pair.b, inputs.pair.a)
-    )
-    families = {
-        name: model_families((name, inputs.data.origins.get(name, "")))
-        for name in (winner, loser, *inputs.data.judges)
-    }
-    winner_only = families[winner] - families[loser]
-    if all(winner_only & families[judge] for judge in inputs.data.judges):
-        family = ", ".join(sorted(winner_only))
+    (a_start, b_start), (a_end, b_end) = np.quantile(times, (MAX_STRAY, 1 - MAX_STRAY), axis=0)
+    gap = max(b_start - a_end, a_start - b_end)
+    if gap > 0:
+        yield Finding(
+            "scored apart",
+            float(gap),
+            "the judge scored one model after the other, so a change of the judge cannot be told "
+            "from a difference of the models",
+            "score both again in one run, in turns; or have the judge compare the completions",
+        )
+
+
+def _own_family(inputs: CheckInput) -> Iterator[Finding]:
+    """All judges are of the winner's family only, and their preference could explain the win."""
+    rate, family = inputs.pair.win_rate, winners_family(inputs.data, inputs.outcome)
+    if rate is None or not family:
+        return
+    least = least_effect(rate, inputs.outcome)
+    if least <= FAMILY_PREFERENCE:
         yield Finding(
             "own family",
-            1.0,
-            f"the judge is of the winner's family ({family}), and a model prefers its own text",
+            least,
+            f"the judge is of the winner's family ({family}), and a model may prefer its own text "
+            f"by {100 * FAMILY_PREFERENCE:.0f} points: the interval begins {100 * least:.1f} "
+            "points from 50 %",
             "add a judge of another family",
         )
+
+
+def least_effect(rate: Estimate, outcome: Outcome) -> float:
+    """The distance of the nearer bound of the interval from 0.5, where there is a winner."""
+    return rate.low - 0.5 if outcome == "better" else 0.5 - rate.high
+
+
+def winners_family(data: PairData, outcome: Outcome) -> str:
+    """The families of the winner to which every judge belongs and the loser does not.
+
+    Empty without a winner, or if there is no such family.
+    """
+    if outcome not in ("better", "worse"):
+        return ""
+    winner, loser = (data.a, data.b) if outcome == "better" else (data.b, data.a)
+    families = {
+        name: model_families((name, data.origins.get(name, "")))
+        for name in (winner, loser, *data.judges)
+    }
+    winner_only = families[winner] - families[loser]
+    shared = all(winner_only & families[judge] for judge in data.judges)
+    return ", ".join(sorted(winner_only)) if shared else ""
 
 
 JUDGE_CHECKS: tuple[VerdictCheck, ...] = (
@@ -153,5 +197,6 @@ JUDGE_CHECKS: tuple[VerdictCheck, ...] = (
     _disagreeing_judges,
     _disagreeing_people,
     _scores_disagree,
+    _scored_at_different_times,
     _own_family,
 )

@@ -65,7 +65,11 @@ class JudgmentTable:
 
     def with_ties(self, rows: Mask) -> Self:
         """The table with a tie in each of these rows."""
-        return replace(self, preference=np.where(rows, 0.5, self.preference))
+        return self.with_preferences(rows, 0.5)
+
+    def with_preferences(self, rows: Mask, preference: float) -> Self:
+        """The table with this preference for a in each of these rows."""
+        return replace(self, preference=np.where(rows, preference, self.preference))
 
     def for_judge(self, judge: str) -> Self:
         """The rows of one judge."""

@@ -9,15 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bakeoff.analysis.aggregate import (
-    aggregate_by_judge,
-    aggregate_by_prompt,
-    rounded_preferences,
-)
+from bakeoff.analysis.aggregate import aggregate_by_judge, aggregate_by_prompt, rounded_preferences
 from bakeoff.analysis.agreement import judge_agreements, variance_components
 from bakeoff.analysis.bias import (
+    length_and_style_controls,
     length_bias,
-    length_differences,
     markdown_bias,
     order_bias,
     thinking_leaks,
@@ -28,6 +24,7 @@ from bakeoff.analysis.judge_card import judge_cards
 from bakeoff.analysis.judgment_table import POINTWISE, UNKNOWN, judgment_table
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.analysis.people import summarize_people
+from bakeoff.analysis.text_features import TextDifferences
 from bakeoff.records import Accounting, Counts, PairSummary, ScoreDifference, ScoreStats
 from bakeoff.stats.arrays import Values
 from bakeoff.stats.intervals import cluster_means, cluster_t_interval, proportion, t_interval
@@ -69,7 +66,7 @@ def summarize_pair(data: PairData) -> PairSummary:
     rate, test = deciding.rate, deciding.test
     if people and people.decides and people.corrected and people.test:
         rate, test = people.corrected.value, people.test
-    lengths, scores = length_differences(data), _score_statistics(data)
+    texts, scores = TextDifferences(data), _score_statistics(data)
     judged_twice = len(table.known_consistency)
     return PairSummary(
         a=data.a,
@@ -97,10 +94,11 @@ def summarize_pair(data: PairData) -> PairSummary:
         consistency=float(table.known_consistency.mean()) if judged_twice else None,
         flipped=float(table.flipped.sum() / judged_twice) if judged_twice else None,
         order=order,
-        length=length_bias(data, lengths),
-        markdown=markdown_bias(data),
+        length=length_bias(data, texts),
+        markdown=markdown_bias(data, texts),
+        controls=length_and_style_controls(data, texts),
         thinking=thinking_leaks(data),
-        judges=tuple(judge_cards(data, deciding.rate, lengths)),
+        judges=tuple(judge_cards(data, deciding.rate, texts.characters_by_prompt)),
         people=people,
         judges_win_rate=deciding.rate if rate is not deciding.rate else None,
         other_judges=_other_judges(data),

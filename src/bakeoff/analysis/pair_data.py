@@ -327,7 +327,7 @@ class PairData:
 
 
 def _same_texts(a: Sequence[Completion], b: Sequence[Completion]) -> bool:
-    return [completion.text for completion in a] == [completion.text for completion in b]
+    return [c.text.split() for c in a] == [c.text.split() for c in b]
 
 
 def is_cluster_tag(tag: str) -> bool:

@@ -12,6 +12,7 @@ from bakeoff.analysis.findings import (
     unit_count,
 )
 from bakeoff.analysis.order_design import MIN_PER_ORDER, SingleOrders
+from bakeoff.analysis.worst_case import worst_case_interval
 
 MIN_PROMPTS = 20  # or clusters of prompts
 MAX_FAILED = 0.02  # of the requested verdicts
@@ -139,7 +140,7 @@ def _failed_verdicts(inputs: CheckInput) -> Iterator[Finding]:
     if share > MAX_FAILED:
         message = f"{counts.failed} of {counts.asked} verdicts failed ({100 * share:.1f} %)"
         yield Finding("failures", share, message, action)
-    low, high = counts.worst_case or (0.5, 0.5)
+    low, high = worst_case_interval(inputs.pair) or (0.5, 0.5)
     margin = inputs.pair.margin / 100
     undecided = {
         "better": low <= 0.5,
@@ -147,8 +148,11 @@ def _failed_verdicts(inputs: CheckInput) -> Iterator[Finding]:
         "equivalent": low < 0.5 - margin or high > 0.5 + margin,
     }
     if counts.failed and undecided.get(inputs.outcome):
-        message = f"the failures could put the win rate between {100 * low:.1f} and "
-        yield Finding("failures decide", share, f"{message}{100 * high:.1f} %", action)
+        message = (
+            "with all verdicts, whatever the failed ones would have been, the win rate may be "
+            f"between {100 * low:.1f} and {100 * high:.1f} %"
+        )
+        yield Finding("failures decide", share, message, action)
 
 
 SAMPLE_CHECKS: tuple[VerdictCheck, ...] = (

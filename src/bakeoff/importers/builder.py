@@ -68,6 +68,8 @@ class PointwiseScore(NamedTuple):
     reason: str = ""
     location: str = ""
     """The file, for a message."""
+    time: float | None = None
+    """When it was given, in seconds since 1970."""
 
 
 class EvidenceBuilder:

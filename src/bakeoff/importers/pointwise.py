@@ -12,7 +12,7 @@ from bakeoff.importers.labels import (
 )
 from bakeoff.importers.score_scales import no_scale, rescale, scale_notes, score_scales
 from bakeoff.importers.voters import VOTERS, VoteKey, find_voters, voter_note
-from bakeoff.records import Scores, Verdict
+from bakeoff.records import Scores, ScoreTimes, Verdict
 
 # Model -> prompt id -> its scores by one judge.
 ScoresByModel = dict[str, dict[str, list[PointwiseScore]]]
@@ -96,4 +96,7 @@ def _compare(a: PointwiseScore, b: PointwiseScore, top: float) -> Verdict | Pars
         numbers.append(rescale(number, top))
     scores = Scores(*numbers)
     reason = "\n\n".join(filter(None, (a.reason, b.reason)))
-    return make_verdict(preference_from_scores(scores), scores, reason)
+    verdict = make_verdict(preference_from_scores(scores), scores, reason)
+    if isinstance(verdict, ParseFailure) or a.time is None or b.time is None:
+        return verdict
+    return verdict.model_copy(update={"score_times": ScoreTimes(a.time, b.time)})

@@ -197,8 +197,16 @@ def _add_score(
             labels.parse_judge(values.get("judge"), table.judge or "score"),
             values.get("score"),
             reason if isinstance(reason, str) else "",
+            time=_time(values.get("time")),
         )
     )
+
+
+def _time(value: JsonValue) -> float | None:
+    """Return a time in seconds since 1970; None for any other value."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 def _output(

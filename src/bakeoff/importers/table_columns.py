@@ -59,6 +59,7 @@ STANDARD_COLUMNS: dict[str, tuple[str, ...]] = {
     "model": (),
     "score": (),
     "completion": ("response", "output"),
+    "time": ("tstamp", "timestamp"),
 }
 
 # The winners of FastChat's two games, in the second of which model_2 was shown first.

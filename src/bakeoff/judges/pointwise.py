@@ -14,7 +14,7 @@ from bakeoff.judges.parsing.verdicts import SCORE_SCHEMA, ParsedScore, parse_sin
 from bakeoff.judges.prompted import ParsedReply, PromptedJudge, judge_sampling, reply_totals
 from bakeoff.judges.rendering import Template, TemplateInput
 from bakeoff.plugins import RunContext, open_generator
-from bakeoff.records import Completion, Message, Pair, Prompt, Scores, Verdict
+from bakeoff.records import Completion, Message, Pair, Prompt, Scores, Verdict, content_key
 
 
 class PointwiseItem(NamedTuple):
@@ -24,10 +24,23 @@ class PointwiseItem(NamedTuple):
     text: str
     id: str = ""
     """As `Pair.id`, with the position of the completion."""
+    is_second: bool = False
+    """Whether it is the second completion of its pair."""
 
 
-class PointwiseJudge(PromptedJudge[PointwiseItem, ParsedScore]):
+class PositionedScore(NamedTuple):
+    """The score of a completion, and whether it is the second of its pair."""
+
+    score: ParsedScore
+    is_second: bool
+
+
+class PointwiseJudge(PromptedJudge[PointwiseItem, PositionedScore]):
     """Scores each completion in a request of its own; equal scores are a tie.
+
+    The requests about the completions of a pair follow each other, so that a judge that changes
+    over time changes for both models. Which comes first is drawn by a hash of the prompt: where
+    one request warms a prompt cache for the other, it is sent well before it.
 
     Options: `?template=scored`, or `?verdict=scored` with a custom template that shows
     `completion`.
@@ -55,27 +68,34 @@ class PointwiseJudge(PromptedJudge[PointwiseItem, ParsedScore]):
         }
 
     def split(self, pair: Pair) -> Sequence[PointwiseItem]:
-        """Return both completions."""
-        return [
-            PointwiseItem(pair.prompt, text, pair.id and f"{pair.id}, {position}")
-            for position, text in (("first", pair.first), ("second", pair.second))
+        """Return both completions, in an order that is drawn by a hash of the prompt."""
+        items = [
+            PointwiseItem(pair.prompt, text, pair.id and f"{pair.id}, {position}", is_second)
+            for position, text, is_second in (
+                ("first", pair.first, False),
+                ("second", pair.second, True),
+            )
         ]
+        second_first = int(content_key("scored first", pair.prompt.conversation())[-1], 16) % 2
+        return items[::-1] if second_first else items
 
     def render(self, item: PointwiseItem, max_chars: int | None) -> Prompt:
         """Return the rendered template."""
         text = self._template.render(TemplateInput(item.prompt, (item.text,)), max_chars)
         return Prompt(messages=(Message(role="user", content=text),))
 
-    def parse(self, reply: Completion, item: PointwiseItem) -> ParsedScore:
+    def parse(self, reply: Completion, item: PointwiseItem) -> PositionedScore:
         """Return the score in a reply."""
-        del item
-        return parse_single_score(reply)
+        return PositionedScore(parse_single_score(reply), item.is_second)
 
-    def combine(self, replies: Sequence[ParsedReply[ParsedScore]]) -> Verdict:
+    def combine(self, replies: Sequence[ParsedReply[PositionedScore]]) -> Verdict:
         """Return the verdict for the higher score, with both explanations."""
+        replies = sorted(replies, key=lambda reply: reply.value.is_second)
         first, second = replies
-        scores = Scores(first.value.score, second.value.score)
-        reasons = [(label, reply.value.reason) for label, reply in zip("AB", replies, strict=True)]
+        scores = Scores(first.value.score.score, second.value.score.score)
+        reasons = [
+            (label, reply.value.score.reason) for label, reply in zip("AB", replies, strict=True)
+        ]
         max_chars = [reply.max_chars for reply in replies if reply.max_chars is not None]
         totals = reply_totals((*first.replies, *second.replies))
         return Verdict(

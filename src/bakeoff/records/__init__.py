@@ -54,6 +54,7 @@ from bakeoff.records.verdict import (
     RawScores,
     RetryReason,
     Scores,
+    ScoreTimes,
     Verdict,
     Winner,
 )
@@ -101,6 +102,7 @@ __all__ = [
     "Role",
     "ScoreDifference",
     "ScoreStats",
+    "ScoreTimes",
     "Scores",
     "Sensitivity",
     "Slice",

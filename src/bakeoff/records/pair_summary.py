@@ -7,10 +7,10 @@ from pydantic import Field, model_validator
 from bakeoff.records.record import Record
 from bakeoff.stats.results import (
     CalibratedRate,
+    ControlledRate,
     Estimate,
     FeatureBias,
     LeakEffect,
-    LengthEffect,
     OrderEffect,
     Power,
     SignificanceResult,
@@ -260,8 +260,10 @@ class PairSummary(Record):
     flipped: float | None = None
     """Share of prompts whose two orders name opposite winners."""
     order: OrderEffect
-    length: LengthEffect | None = None
+    length: FeatureBias | None = None
     markdown: FeatureBias | None = None
+    controls: ControlledRate | None = None
+    """The win rate at equal length and style; None without completions."""
     thinking: LeakEffect | None = None
     judges: tuple[JudgeCard, ...] = ()
     people: HumanVotes | None = None

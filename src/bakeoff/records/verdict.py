@@ -32,6 +32,13 @@ class RawScores(NamedTuple):
     second: float
 
 
+class ScoreTimes(NamedTuple):
+    """Times at which the two completions were scored, in seconds since 1970."""
+
+    first: float
+    second: float
+
+
 class Pair(Record):
     """The input of a judge: a prompt and two completions, without model names."""
 
@@ -63,6 +70,8 @@ class Verdict(Record):
     """The reply as received."""
     raw_scores: RawScores | None = None
     """Values of a pointwise judge: rewards or log-probabilities."""
+    score_times: ScoreTimes | None = Field(default=None, exclude_if=lambda times: times is None)
+    """When a pointwise judge scored the two completions; None if a file does not say it."""
     retry_reason: RetryReason | None = None
     """Problem of the first reply, for which the judge was asked a second time."""
     both_bad: bool = Field(default=False, exclude_if=lambda both_bad: not both_bad)
@@ -100,6 +109,7 @@ class Verdict(Record):
             "first": 1 - self.first,
             "scores": self.scores and Scores(*reversed(self.scores)),
             "raw_scores": self.raw_scores and RawScores(*reversed(self.raw_scores)),
+            "score_times": self.score_times and ScoreTimes(*reversed(self.score_times)),
         }
         return self.model_copy(update=mirrored)
 

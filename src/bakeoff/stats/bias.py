@@ -7,24 +7,16 @@ import math
 
 import numpy as np
 from scipy import stats
-from scipy.special import expit
 
 from bakeoff.stats.arrays import Codes, Mask, Values
 from bakeoff.stats.intervals import (
-    grouped_bca,
     proportion,
     score_rate,
     t_interval,
     win_rate,
 )
-from bakeoff.stats.results import Estimate, FeatureBias, LeakEffect, LengthEffect, OrderEffect
+from bakeoff.stats.results import Estimate, FeatureBias, LeakEffect, OrderEffect
 from bakeoff.stats.tests import sign_test
-
-_RIDGE = 1e-3  # keeps the fit of separated data finite; negligible otherwise
-_MAX_STEPS = 30
-# With less, the two coefficients of the length model are not fitted.
-_MIN_PROMPTS = 20
-_MIN_WINS = 5  # or losses
 
 
 def order_effect(values: Values, prompts: Codes, a_first: Mask) -> OrderEffect:
@@ -109,63 +101,6 @@ def feature_bias(values: Values, differences: Values) -> FeatureBias:
         more_wins=proportion(wins, int(decisive.sum())),
         spearman=float(stats.spearmanr(values, differences).statistic) if varies else None,
     )
-
-
-def length_effect(
-    values: Values, differences: Values, clusters: Codes | None = None
-) -> LengthEffect:
-    """The bias towards length (in characters, a minus b) and the win rate at equal length.
-
-    logit E[y] = alpha + beta tanh(d / sd d), the form of AlpacaEval's length term (Dubois et al.
-    2024, arXiv 2404.04475) without its other inputs, so not comparable with its leaderboard:
-    `controlled` is sigmoid(alpha), `slope` is beta; intervals are BCa over prompts, or clusters.
-    Both are None with fewer than 20 prompts or fewer than 5 wins or losses (ties count half), and
-    if all differences or all preferences are equal.
-    """
-    bias = feature_bias(values, differences)
-    n, wins = len(values), float(values.sum())
-    sd = float(differences.std(ddof=1)) if n >= _MIN_PROMPTS else 0.0
-    if sd == 0 or min(wins, n - wins) < _MIN_WINS or np.ptp(values) <= 1e-9:
-        return LengthEffect(bias)
-    pairs, kinds = np.unique(differences + 1j * values, return_inverse=True)
-    lengths, first = np.unique(pairs.real, return_index=True)
-    z, y = np.tanh(lengths / sd), pairs.imag
-
-    def fit(counts: Values, start: Values) -> Values:
-        # Prompts of one length are one term of the likelihood.
-        total, won = (np.add.reduceat(w, first, axis=-1) for w in (counts, counts * y))
-        return _fit_logistic(z, total, won, start)
-
-    start = fit(np.bincount(kinds).astype(np.float64), np.zeros(2))
-
-    def statistic(counts: Values) -> Values:
-        beta = fit(counts, start)
-        return np.stack((expit(beta[..., 0]), beta[..., 1]), axis=-1)
-
-    return LengthEffect(bias, *grouped_bca(statistic, kinds, clusters))
-
-
-def _fit_logistic(z: Values, weights: Values, won: Values, start: Values) -> Values:
-    """(alpha, beta) by Newton's method, of shape (..., 2), for weights of shape (..., n).
-
-    `won` is the part of each weight that was won.
-    """
-    beta = np.zeros((*weights.shape[:-1], 2)) + start
-    total = weights.sum(axis=-1)
-    for _ in range(_MAX_STEPS):
-        p = expit(beta[..., :1] + beta[..., 1:] * z)
-        residual, v = won - weights * p, weights * p * (1 - p)
-        gradient = np.stack((residual.sum(-1), residual @ z), axis=-1) - _RIDGE * beta
-        h00, h01, h11 = v.sum(-1) + _RIDGE, v @ z, v @ (z * z) + _RIDGE
-        g0, g1 = gradient[..., 0], gradient[..., 1]
-        det = h00 * h11 - h01 * h01
-        step = np.stack(((h11 * g0 - h01 * g1) / det, (h00 * g1 - h01 * g0) / det), axis=-1)
-        # Far from the maximum a full step may overshoot; a bounded one still converges.
-        step *= np.minimum(1.0, 2.0 / np.maximum(np.abs(step).max(-1, keepdims=True), 1e-300))
-        beta = beta + step
-        if np.abs(gradient).max() < 1e-9 * max(1.0, float(total.max())):
-            break
-    return beta
 
 
 def leak_effect(values: Values, a_leaks: Mask, b_leaks: Mask) -> LeakEffect:

@@ -35,7 +35,7 @@ def corrected_rate(
     it fits their noise. Its interval is the score interval of the win rate, for n units with the
     variance n SE^2 (ddof 1), with Student's t and n-1 degrees of freedom: one more win and one more
     loss of the labels, which the judge did not predict, are added to the residuals. It covers at
-    least 92 % from 10 labels on (`benchmarks/coverage.py`).
+    least 92 % from 10 labels on (`benchmarks/interval_coverage.py`).
 
     From 100 labels on, a judge of 3 to 5 distinct values (ties, or the mean of two orders) is
     replaced by the mean label of the prompts with the same value: the estimator from the efficient

@@ -68,7 +68,7 @@ class ClusterMoments(NamedTuple):
 
     The degrees of freedom of both are twice the units: the variance is partly estimated (that of
     ties and graded values) and partly known from the mean. With this number the interval covers at
-    least 92 % from 10 clusters and 15 prompts on (`benchmarks/coverage.py`).
+    least 92 % from 10 clusters and 15 prompts on (`benchmarks/interval_coverage.py`).
     """
 
     deviation: float

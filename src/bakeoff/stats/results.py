@@ -105,14 +105,29 @@ class FeatureBias:
 
 
 @dataclass(frozen=True)
-class LengthEffect:
-    """The bias towards length, and the win rate at equal length."""
+class CovariateEffect:
+    """What a property of the completions, such as their length, adds to the win rate of a."""
 
-    bias: FeatureBias
-    controlled: Estimate | None = None
-    """Win rate of a at equal length; not comparable with AlpacaEval's leaderboard."""
-    slope: Estimate | None = None
-    """Logits per standard deviation of the length difference, which is transformed by tanh."""
+    name: str
+    explained: Estimate
+    """Difference of win rates, -1 to 1: the mean difference of the property times its slope."""
+
+
+@dataclass(frozen=True)
+class ControlledRate:
+    """The win rate of a where both completions have the same length and style."""
+
+    rate: Estimate | None
+    """From 0 to 1; None if the data do not tell. Not comparable with AlpacaEval's leaderboard."""
+    without_overlap: tuple[str, ...] = ()
+    """Properties of which the completions of one model have more for nearly all prompts."""
+    explained: Estimate | None = None
+    """What all properties together add to the win rate of a, -1 to 1."""
+    imbalance: float = 0.0
+    """Standard error of `explained` where the judge follows no property, relative to that of the
+    win rate. It is 0 if the models differ in no property on average."""
+    effects: tuple[CovariateEffect, ...] = ()
+    """The parts of `explained`, by property."""
 
 
 @dataclass(frozen=True)

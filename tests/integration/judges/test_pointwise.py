@@ -62,6 +62,19 @@ def test_swapped_pair_gets_swapped_verdict() -> None:
     assert (swapped.first, swapped.scores) == (straight.swapped().first, straight.swapped().scores)
 
 
+def test_requests_of_a_pair_follow_each_other_and_either_model_comes_first() -> None:
+    judge = open_judge(
+        judge_spec("api:j?base_url=http://localhost:9&template=scored"), RunContext(Sampling())
+    )
+    assert isinstance(judge, PointwiseJudge)
+    pairs = [Pair(prompt=make_prompt(f"Which? {n}"), first="a", second="b") for n in range(60)]
+    orders = ["".join(item.text for item in judge.split(pair)) for pair in pairs]
+    swapped = ["".join(item.text for item in judge.split(pair.swapped())) for pair in pairs]
+    assert set(orders) == {"ab", "ba"}
+    assert 15 <= orders.count("ab") <= 45
+    assert swapped == [order[::-1] for order in orders]
+
+
 @pytest.mark.parametrize("broken", ["good", "poor"])
 def test_unreadable_score_fails_only_its_pair(broken: str) -> None:
     def respond(body: dict[str, Any]) -> str:

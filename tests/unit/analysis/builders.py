@@ -1,5 +1,6 @@
 """Small evidence for the tests of the summary: models a and b, prompts p0, p1, ..."""
 
+import random
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -19,6 +20,19 @@ from bakeoff.records import (
     Scores,
 )
 from tests.builders import make_failure, make_judgment, make_prompt
+
+WORDS = (
+    "harbor lantern violet copper engine meadow quartz ribbon saddle thunder walnut zephyr anchor",
+    "barley candle dragon ember falcon garden hollow island jungle kettle ladder marble needle",
+    "orchard pepper quiver river silver temple umbrella velvet willow yonder amber bishop cedar",
+    "dagger eagle fabric glacier hammer ivory jacket kernel lemon magnet nectar",
+)
+
+
+def sentences(count: int, length: int = 12, seed: int = 1) -> list[str]:
+    """Texts of random words, none of which is a template of another."""
+    rng, words = random.Random(seed), " ".join(WORDS).split()
+    return [" ".join(rng.choices(words, k=length)) for _ in range(count)]
 
 
 def judgment(prompt: int, first: str, value: float, **more: Any) -> Judgment:

@@ -44,16 +44,16 @@ def pair_with_texts(a: list[str], b: list[str], *, samples: int = 1) -> PairSumm
 def test_length_is_in_characters_over_prompts_with_both_completions() -> None:
     summary = pair_with_texts(["xx" if n % 2 else "" for n in range(20)], ["x"] * 20)
     assert summary.length is not None
-    assert summary.length.bias.n == 20
-    assert summary.length.bias.more_wins is not None
-    assert summary.length.bias.more_wins.estimate == 1
+    assert summary.length.n == 20
+    assert summary.length.more_wins is not None
+    assert summary.length.more_wins.estimate == 1
     lonely = pair(won(2, 0), completions=tuple(texts("a", ["x", "y"])))
     assert lonely.length is None
     assert lonely.markdown is None
 
 
 def test_several_completions_of_a_prompt_are_averaged() -> None:
-    assert pair_with_texts(["x"] * 4, ["yy"] * 4, samples=3).length.bias.n == 4  # type: ignore[union-attr]
+    assert pair_with_texts(["x"] * 4, ["yy"] * 4, samples=3).length.n == 4  # type: ignore[union-attr]
 
 
 def test_markdown_inside_code_is_not_counted() -> None:
@@ -77,16 +77,16 @@ def test_without_thinking_tags_there_is_no_leak_effect() -> None:
     assert pair_with_texts(["x"] * 4, ["<think>y"] * 4).thinking is not None
 
 
-def test_clusters_widen_the_interval_at_equal_length() -> None:
+def test_clusters_widen_the_interval_at_equal_length_and_style() -> None:
     completions = texts("a", ["x" * (n % 9) + str(n) for n in range(60)])
     completions += texts("b", ["y" * (n % 7) + str(n) for n in range(60)])
-    rows = [row for n in range(60) for row in both(n, float(n // 6 % 2))]
-    tagged = tuple(prompt(n, tags=(f"cluster:{n // 6}",)) for n in range(60))
+    rows = [row for n in range(60) for row in both(n, float(n // 3 % 2))]
+    tagged = tuple(prompt(n, tags=(f"cluster:{n // 3}",)) for n in range(60))
     apart, together = (
-        pair(rows, completions=tuple(completions), prompts=prompts).length.controlled  # type: ignore[union-attr]
+        pair(rows, completions=tuple(completions), prompts=prompts).controls.rate  # type: ignore[union-attr]
         for prompts in ((), tagged)
     )
     assert apart is not None
     assert together is not None
-    assert (apart.n, together.n) == (60, 10)
+    assert (apart.n, together.n) == (60, 20)
     assert together.se > 1.5 * apart.se  # type: ignore[operator]

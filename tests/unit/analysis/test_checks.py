@@ -3,6 +3,7 @@
 import pytest
 
 from bakeoff.analysis.summarize import summarize
+from bakeoff.analysis.worst_case import worst_case_interval
 from bakeoff.records import Judgment, Scores
 from tests.unit.analysis.builders import (
     both,
@@ -12,6 +13,7 @@ from tests.unit.analysis.builders import (
     pair,
     prompt,
     reasons,
+    sentences,
     texts,
     won,
 )
@@ -157,9 +159,10 @@ def test_any_failures_that_could_change_the_winner_withhold() -> None:
     lost = tuple(failure(f"lost{n // 2}") for n in range(40))
     summary = pair(rows, margin=0, failures=lost)
     assert summary.accounting.worst_case == pytest.approx((510 / 1020, 530 / 1020))
+    assert worst_case_interval(summary) == pytest.approx((0.4947, 0.5249), abs=1e-3)
     assert reasons(summary) == ["failures decide"]
-    assert "between 50.0 and 52.0 %" in summary.verdict
-    assert pair(rows, margin=0, failures=lost[:38]).outcome == "better"
+    assert "between 49.5 and 52.5 %" in summary.verdict
+    assert pair(rows, margin=0, failures=lost[:8]).outcome == "better"
 
 
 def test_failures_that_could_end_equivalence_withhold() -> None:
@@ -169,7 +172,7 @@ def test_failures_that_could_end_equivalence_withhold() -> None:
 
 
 def test_identical_completions_withhold() -> None:
-    contents = [f"text {n}" for n in range(20)]
+    contents = sentences(20)
     completions = (*texts("a", contents), *texts("b", contents))
     summary = pair(won(20, 0), completions=completions)
     assert reasons(summary) == ["identical completions"]
@@ -182,7 +185,7 @@ def test_identical_completions_withhold() -> None:
 
 @pytest.mark.parametrize(("same", "closed"), [(20, True), (11, True), (10, False)])
 def test_one_text_for_many_prompts_is_a_placeholder(same: int, closed: bool) -> None:
-    contents = ["Pick me!"] * same + [f"text {n}" for n in range(20 - same)]
+    contents = ["Pick me!"] * same + sentences(20 - same)
     summary = pair(won(20, 0), completions=tuple(texts("a", contents)))
     assert (reasons(summary) == ["placeholder"]) == closed
     if closed:
@@ -201,28 +204,6 @@ def test_disagreeing_judges_without_a_winner_do_not_withhold() -> None:
     rows = [row for n in range(40) for row in both(n, float(n % 2), judge="j")]
     rows += [row for n in range(40) for row in both(n, float(n % 2 or n < 2), judge="k")]
     assert pair(rows).outcome == "not enough data"
-
-
-def test_a_win_that_length_explains_is_withheld() -> None:
-    rows, longer, shorter = [], [], []
-    for n in range(60):
-        a_longer = n < 50
-        rows += both(n, float(a_longer if n % 12 else not a_longer))
-        longer.append("x" * (900 if a_longer else 100))
-        shorter.append("y" * (100 if a_longer else 880))
-    rows += [row for n in range(60, 80) for row in both(n, float(n % 5 == 0))]
-    longer += ["x" * (500 + n % 3) for n in range(20)]
-    shorter += ["y" * (500 + n % 4) for n in range(20)]
-    completions = tuple(
-        texts("a", [f"{n}{t}" for n, t in enumerate(longer)])
-        + texts("b", [f"{n}{t}" for n, t in enumerate(shorter)])
-    )
-    summary = pair(rows, completions=completions)
-    assert reasons(summary) == ["length decides"]
-    assert summary.win_rate is not None
-    assert summary.length is not None
-    assert summary.length.controlled is not None
-    assert summary.win_rate.low > 0.5 > summary.length.controlled.estimate
 
 
 def test_scores_against_the_winner_withhold() -> None:
@@ -261,7 +242,7 @@ def test_a_judge_of_the_winners_family_alone_withholds(
             second=loser if row.first == "a" else winner,
             verdict=row.verdict,
         )
-        for row in won(20, 0)
+        for row in won(60, 30)
     ]
     summary = summarize(evidence(rows, models=(winner, loser))).pairs[0]
     assert (reasons(summary) == ["own family"]) == closed
@@ -269,9 +250,21 @@ def test_a_judge_of_the_winners_family_alone_withholds(
 
 def test_origins_name_families_and_another_family_on_the_panel_suffices() -> None:
     behind = {"a": "hf:Qwen/Qwen2.5-1.5B", "b": "hf:meta-llama/Llama-3", "j": "hf:Qwen/Qwen2.5-72B"}
-    assert reasons(pair(won(20, 0), origins=behind)) == ["own family"]
-    panel = won(20, 0) + won(20, 0, judge="claude-3-5-sonnet")
+    assert reasons(pair(won(60, 30), origins=behind)) == ["own family"]
+    panel = won(60, 30) + won(60, 30, judge="claude-3-5-sonnet")
     assert pair(panel, origins=behind).outcome == "better"
+
+
+def test_a_win_larger_than_a_preference_for_the_family_is_flagged_only() -> None:
+    behind = {"a": "hf:Qwen/Qwen2.5-1.5B", "b": "hf:meta-llama/Llama-3", "j": "hf:Qwen/Qwen2.5-72B"}
+    small, large = pair(won(75, 25), origins=behind), pair(won(80, 20), origins=behind)
+    assert small.win_rate is not None
+    assert large.win_rate is not None
+    assert small.win_rate.low < 0.66
+    assert (large.outcome, large.win_rate.low > 0.6) == ("better", True)
+    assert [flag.kind for flag in large.flags] == ["own family"]
+    lost = pair(won(20, 80), origins=behind | {"j": "hf:meta-llama/Llama-4"})
+    assert (lost.outcome, "own family" in [flag.kind for flag in lost.flags]) == ("worse", True)
 
 
 def test_a_win_that_holms_p_value_does_not_support_is_weakened() -> None:

@@ -1,7 +1,5 @@
 """Clusters of equal and similar prompts."""
 
-import random
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,64 +7,7 @@ from hypothesis import strategies as st
 from bakeoff.analysis.near_duplicates import duplicate_clusters, normalized_text
 from bakeoff.records import Message, Prompt
 from tests.builders import make_prompt
-
-WORDS = [
-    "harbor",
-    "lantern",
-    "violet",
-    "copper",
-    "engine",
-    "meadow",
-    "quartz",
-    "ribbon",
-    "saddle",
-    "thunder",
-    "walnut",
-    "zephyr",
-    "anchor",
-    "barley",
-    "candle",
-    "dragon",
-    "ember",
-    "falcon",
-    "garden",
-    "hollow",
-    "island",
-    "jungle",
-    "kettle",
-    "ladder",
-    "marble",
-    "needle",
-    "orchard",
-    "pepper",
-    "quiver",
-    "river",
-    "silver",
-    "temple",
-    "umbrella",
-    "velvet",
-    "willow",
-    "yonder",
-    "amber",
-    "bishop",
-    "cedar",
-    "dagger",
-    "eagle",
-    "fabric",
-    "glacier",
-    "hammer",
-    "ivory",
-    "jacket",
-    "kernel",
-    "lemon",
-    "magnet",
-    "nectar",
-]
-
-
-def sentences(count: int, length: int, seed: int = 1) -> list[str]:
-    rng = random.Random(seed)
-    return [" ".join(rng.choices(WORDS, k=length)) for _ in range(count)]
+from tests.unit.analysis.builders import sentences
 
 
 def clusters(texts: list[str]) -> list[set[int]]:
@@ -141,9 +82,9 @@ def test_short_prompts_that_exchange_the_subject_are_not_similar():
 
 
 def test_a_cluster_may_be_larger_than_the_number_of_neighbors():
-    rng = random.Random(2)
     base, fillers = sentences(1, 20)[0], sentences(300, 20, seed=3)
-    copies = [f"{rng.choice(WORDS)} {base} {n} {rng.choice(WORDS)}" for n in range(90)]
+    extra = sentences(90, 2, seed=4)
+    copies = [f"{words} {base} {n}" for n, words in enumerate(extra)]
     assert clusters([*fillers, *copies]) == [set(range(300, 390))]
 
 

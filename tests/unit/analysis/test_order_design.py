@@ -47,9 +47,9 @@ def test_an_unbalanced_random_order_is_balanced() -> None:
         for n in range(200):
             yield follows_position(n, "a" if rng.random() < 0.3 else "b", rng, 0.35)
 
-    found = outcomes(rows_of)
-    assert found.count("better") + found.count("worse") <= 5
-    assert found.count("withheld") <= 2  # a random order looks predictable in 1 % of the files
+    verdicts = outcomes(rows_of)
+    assert verdicts.count("better") + verdicts.count("worse") <= 5
+    assert verdicts.count("withheld") <= 2  # a random order looks predictable in 1 % of the files
 
 
 def test_a_difference_is_found_with_an_unbalanced_random_order() -> None:

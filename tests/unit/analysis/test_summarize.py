@@ -61,7 +61,7 @@ def mirrored(summary: PairSummary) -> dict[str, Any]:
         keys |= {"low": about - estimate["high"], "high": about - estimate["low"]}
         return estimate | keys
 
-    order, length = dump["order"], dump["length"]
+    order, controls = dump["order"], dump["controls"]
     difference = dump["score_difference"]
     shown = order["shown_first"]
     worst = dump["accounting"]["worst_case"]
@@ -78,8 +78,10 @@ def mirrored(summary: PairSummary) -> dict[str, Any]:
     dump["winner_share"] = None if share is None else 1 - share
     order["balanced"] = turned(order["balanced"])
     order["shown_first"] = None if shown is None else 1 - shown
-    if length:
-        length["controlled"] = turned(length["controlled"])
+    if controls:
+        controls["rate"] = turned(controls["rate"])
+        for effect in (controls, *controls["effects"]):
+            effect["explained"] = turned(effect["explained"], 0.0)
     if difference:
         difference["value"] = turned(difference["value"], 0.0)
     for judge in dump["judges"]:
@@ -140,7 +142,8 @@ def test_swapping_the_models_of_a_rich_pair_mirrors_every_number() -> None:
     ab = summarize(data).pairs[0]
     ba = summarize(data.model_copy(update={"models": ("b", "a")})).pairs[0]
     assert ab.length is not None
-    assert ab.length.controlled is not None
+    assert ab.controls is not None
+    assert ab.controls.rate is not None
     expected, actual = mirrored(ab), ba.model_dump()
     for key in actual.keys() - WORDS:
         values = pytest.approx(list(numbers(expected[key])), abs=1e-6)

@@ -42,6 +42,27 @@ def pair(question: int, turn: int, game_1: str, game_2: str, **more: Any) -> dic
     }
 
 
+@pytest.mark.parametrize(("offset", "closed"), [(0.5, False), (86_400, True)])
+def test_the_times_of_single_scores_tell_whether_the_judge_may_have_changed(
+    tmp_path: Path, offset: float, closed: bool
+) -> None:
+    rows = [
+        single(n, model, 1, 5 + points * (n % 5 > 0), tstamp=100.0 * n + delay)
+        for n in range(50)
+        for model, points, delay in (("x", 2, 0.0), ("y", 1, offset))
+    ]
+    result = evidence(tmp_path, rows, name="gpt-4_single.json")
+    assert {j.verdict.score_times[1] - j.verdict.score_times[0] for j in result.judgments} == {
+        offset
+    }
+    summary = summarize(result).pairs[0]
+    assert (summary.outcome == "withheld") == closed
+    assert ("scored apart" in [reason.kind for reason in summary.reasons]) == closed
+    untimed = [{key: value for key, value in row.items() if key != "tstamp"} for row in rows]
+    unknown = evidence(tmp_path, untimed, name="gpt-4_single.json")
+    assert {j.verdict.score_times for j in unknown.judgments} == {None}
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_single_scores_are_paired_by_turn_in_any_order_of_lines(tmp_path: Path, seed: int) -> None:
     """x has 9 and 2, y has 8 and 1: x is better at each turn, and worse across turns."""

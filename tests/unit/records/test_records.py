@@ -59,7 +59,6 @@ from bakeoff.stats.results import (
     Estimate,
     FeatureBias,
     LeakEffect,
-    LengthEffect,
     OrderEffect,
     Power,
     VarianceComponents,
@@ -229,8 +228,7 @@ pair_summaries = st.builds(
     | st.builds(ScoreDifference, value=estimates, sd=reals, test=significance_results),
     consistency=st.none() | shares,
     order=orders,
-    length=st.none()
-    | st.builds(LengthEffect, bias=feature_biases, controlled=st.none() | estimates),
+    length=st.none() | feature_biases,
     markdown=st.none() | feature_biases,
     thinking=st.none() | st.builds(LeakEffect, only_a=counts, only_b=counts, both=counts),
     judges=st.lists(cards(), max_size=2),

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -12,12 +11,10 @@ from bakeoff.stats.bias import (
     Values,
     feature_bias,
     leak_effect,
-    length_effect,
     order_effect,
 )
 from bakeoff.stats.intervals import proportion, t_interval, win_rate
 from bakeoff.stats.results import OrderEffect
-from tests.marks import examples, long
 from tests.unit.stats.checks import close, mirrored, negated, same, sound
 
 Verdicts = tuple[Values, Codes, Mask]
@@ -284,143 +281,6 @@ def judged(n: int, seed: int, alpha: float, beta: float, shift: float = 0.0) -> 
     differences = rng.normal(shift, 400, n).round()
     p = expit(alpha + beta * np.tanh(differences / differences.std(ddof=1)))
     return (rng.random(n) < p).astype(float), differences, p
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_the_fit_is_that_of_a_binomial_regression_with_soft_outcomes(seed: int) -> None:
-    hard, differences, p = judged(300, seed, 0.4, 1.2)
-    soft = np.clip(p + np.random.default_rng(seed).normal(0, 0.2, 300), 0, 1)
-    z = np.tanh(differences / differences.std(ddof=1))
-    for values in (hard, soft):
-        theirs = sm.GLM(values, sm.add_constant(z), family=sm.families.Binomial()).fit().params
-        result = length_effect(values, differences)
-        assert result.controlled.estimate == pytest.approx(expit(theirs[0]), abs=1e-4)
-        assert result.slope.estimate == pytest.approx(theirs[1], abs=1e-3)
-
-
-@examples(15)
-@given(st.integers(20, 120), st.integers(0, 10**6), st.floats(-1, 1), st.floats(-2, 2))
-def test_swapping_the_models_mirrors_the_win_rate_at_equal_length(
-    n: int, seed: int, alpha: float, beta: float
-) -> None:
-    values, differences, _ = judged(n, seed, alpha, beta, shift=100)
-    original, swapped = length_effect(values, differences), length_effect(1 - values, -differences)
-    assert sound(original)
-    assert original.bias == swapped.bias or original.bias.spearman == pytest.approx(
-        swapped.bias.spearman
-    )
-    if original.controlled:
-        assert mirrored(original.controlled, swapped.controlled, within=1e-6)
-        assert same(original.slope, swapped.slope, within=1e-5)
-    assert original == length_effect(values, differences)
-
-
-@pytest.mark.parametrize("scale", [0.01, 1_000])
-def test_the_unit_of_length_does_not_matter(scale: float) -> None:
-    values, differences, _ = judged(80, 3, 0.5, 1.0)
-    original, scaled = (
-        length_effect(values, differences),
-        length_effect(values, scale * differences),
-    )
-    assert same(original.controlled, scaled.controlled)
-    assert same(original.slope, scaled.slope, within=1e-7)
-
-
-def test_a_model_that_wins_by_length_alone_has_rate_half_at_equal_length() -> None:
-    values, differences, _ = judged(600, 7, 0.0, 2.0, shift=400)
-    result = length_effect(values, differences)
-    assert win_rate(values).low > 0.65
-    assert result.controlled.low < 0.5 < result.controlled.high
-    assert result.slope.low > 1
-    assert result.bias.more_wins.low > 0.5
-
-
-def test_without_length_bias_the_controlled_rate_is_the_win_rate() -> None:
-    values, differences, _ = judged(600, 8, 0.8, 0.0, shift=400)
-    result = length_effect(values, differences)
-    assert result.slope.low < 0 < result.slope.high
-    assert result.controlled.low < values.mean() < result.controlled.high
-
-
-def test_the_interval_is_over_clusters_where_they_are_given() -> None:
-    values, differences, _ = judged(60, 9, 0.3, 1.0)
-    copies = np.repeat(values, 4), np.repeat(differences, 4)
-    once, alone = length_effect(values, differences), length_effect(*copies)
-    together = length_effect(*copies, np.repeat(np.arange(60), 4))
-    assert together.controlled.n == 60
-    assert same(once.controlled, together.controlled, within=0.01)
-    assert alone.controlled.high - alone.controlled.low < 0.6 * (
-        together.controlled.high - together.controlled.low
-    )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("runs", "least"), [(40, 0.85), *long([(150, 0.91)])])
-def test_the_interval_at_equal_length_covers(runs: int, least: float) -> None:
-    """95 % of the intervals should; `least` allows for chance with this number of runs."""
-    hits = 0
-    for seed in range(runs):
-        values, differences, _ = judged(120, seed, 0.5, 1.0, shift=100)
-        controlled = length_effect(values, differences).controlled
-        hits += controlled.low <= expit(0.5) <= controlled.high
-    assert hits / runs >= least
-
-
-@pytest.mark.parametrize(
-    ("values", "differences"),
-    [
-        ([], []),
-        ([1.0], [10.0]),
-        ([1.0, 0.0] * 15, [5.0] * 30),
-        ([1.0] * 30, list(range(30))),
-        ([0.5] * 30, list(range(30))),
-        ([1.0] * 4 + [0.0] * 16, list(range(20))),
-        ([0.0] * 4 + [1.0] * 16, list(range(20))),
-        ([1.0] * 5 + [0.0] * 14, list(range(19))),
-    ],
-)
-def test_few_prompts_wins_or_losses_or_equal_lengths_are_not_fitted(
-    values: list[float], differences: list[float]
-) -> None:
-    result = length_effect(np.array(values), np.array(differences, dtype=float))
-    assert (result.controlled, result.slope) == (None, None)
-    assert result.bias.n == len(values)
-
-
-def test_twenty_prompts_with_five_wins_can_be_fitted() -> None:
-    values = np.repeat([1.0, 0.0], (5, 15))
-    for result in (length_effect(side, np.arange(20.0) % 7) for side in (values, 1 - values)):
-        assert sound(result)
-        assert result.controlled is not None
-
-
-@pytest.mark.parametrize("n", [20, 40, 400])
-def test_separating_lengths_have_a_finite_slope(n: int) -> None:
-    values = np.repeat([0.0, 1.0], n // 2)
-    result = length_effect(values, np.where(values > 0.5, 100.0, -100.0) + np.arange(n))
-    assert sound(result)
-    assert 3 < result.slope.estimate < 100
-
-
-def test_one_huge_length_has_a_finite_slope() -> None:
-    differences = np.append(np.arange(40.0) - 20, 1e7)
-    result = length_effect(np.append((np.arange(40) > 20) * 1.0, 1.0), differences)
-    assert sound(result)
-
-
-def test_separating_lengths_with_two_outliers_have_a_finite_win_rate() -> None:
-    """The slope is out of reach of the bounded Newton steps; the win rate is not."""
-    values = np.repeat([0.0, 1.0], 100)
-    differences = np.where(values > 0.5, 1.0, -1.0)
-    differences[[0, -1]] *= 200
-    result, mirror = length_effect(values, differences), length_effect(1 - values, -differences)
-    assert sound(result)
-    assert result.slope.estimate > 40
-    assert result.controlled.estimate == pytest.approx(0.5, abs=0.01)
-    assert mirrored(result.controlled, mirror.controlled, within=1e-6)
-
-
-# Blemishes.
 
 
 @given(st.lists(st.tuples(st.sampled_from([0, 0.5, 1.0]), st.booleans(), st.booleans())))

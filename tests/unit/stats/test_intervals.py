@@ -405,7 +405,7 @@ def test_the_bootstrap_draws_whole_clusters() -> None:
     assert alone.high - alone.low < 0.6 * (together.high - together.low)
 
 
-# Coverage: how often the interval holds the true value. benchmarks/coverage.py measures more.
+# Coverage: how often the interval holds the true value; see benchmarks/interval_coverage.py.
 
 
 @pytest.mark.slow

@@ -119,11 +119,11 @@ def test_equal_models_rarely_differ(counts: tuple[int, int, int], effect: float)
     rng = np.random.default_rng(1)
     order = np.repeat([A_FIRST, B_FIRST, BOTH], counts)
     chance = np.select([order == A_FIRST, order == B_FIRST], [0.5 + effect, 0.5 - effect], 0.5)
-    found = sum(
+    rejections = sum(
         balanced_rate(rows((rng.random(len(order)) < chance).astype(float), order)).test.p < 0.05
         for _ in range(400)
     )
-    assert found <= 0.083 * 400
+    assert rejections <= 0.083 * 400
 
 
 def sequence(n: int) -> np.ndarray:  # type: ignore[type-arg]

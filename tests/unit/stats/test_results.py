@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError, asdict, fields, is_dataclass
 import numpy as np
 import pytest
 
-from bakeoff.stats import agreement, bias, calibration, intervals, sequential, tests
+from bakeoff.stats import agreement, bias, calibration, controls, intervals, sequential, tests
 from bakeoff.stats import power as planning
 from bakeoff.stats import ratings as bradley_terry
 from bakeoff.stats import results as module
@@ -25,7 +25,12 @@ def examples() -> dict[str, object]:
         "SignificanceResult": tests.sign_test(5, 3),
         "OrderEffect": bias.order_effect(values, prompts, places == 0),
         "FeatureBias": bias.feature_bias(values, rng.normal(size=60)),
-        "LengthEffect": bias.length_effect(values, rng.normal(size=60)),
+        "ControlledRate": controls.controlled_rate(
+            values, [controls.Covariate("length", (rng.normal(size=60),))]
+        ),
+        "CovariateEffect": controls.controlled_rate(
+            values, [controls.Covariate("length", (rng.normal(size=60),))]
+        ).effects[0],
         "LeakEffect": bias.leak_effect(values, prompts > 3, prompts < 9),
         "Power": planning.power_analysis(values, 0.05),
         "VarianceComponents": planning.variance_components(

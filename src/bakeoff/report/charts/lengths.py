@@ -1,4 +1,4 @@
-"""The effect of length on winning: a point per prompt and the fitted curve."""
+"""The effect of length on winning: a point per prompt and the means of groups of prompts."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import altair as alt
 import numpy as np
-from scipy.special import expit, logit
 
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import PairSummary
@@ -31,11 +30,10 @@ from bakeoff.report.charts.drawing import (
 )
 from bakeoff.report.charts.marks import center_line, end_labels
 from bakeoff.stats.arrays import Codes, Values
-from bakeoff.stats.results import LengthEffect
+from bakeoff.stats.results import ControlledRate, FeatureBias
 
 MAX_POINTS = 1500  # a random sample of more prompts is drawn
 SEED = 20240
-_CURVE = 61
 _GROUPS = 5
 _JITTER = 0.025  # of the preference: most are 0, 0.5 or 1, and would overlap
 
@@ -55,7 +53,7 @@ class _LengthData(NamedTuple):
 
 
 def length_chart(pair: PairSummary, pair_data: PairData) -> Chart | None:
-    """The preference for a by the difference of lengths, in characters, with the fitted curve."""
+    """The preference for a by the difference of lengths, in characters, with means of groups."""
     if pair.length is None:
         return None
     rows = [
@@ -68,9 +66,15 @@ def length_chart(pair: PairSummary, pair_data: PairData) -> Chart | None:
         np.sort(np.random.default_rng(SEED).permutation(len(rows))[:MAX_POINTS]),
     )
     names = display_name(pair.a), display_name(pair.b)
-    description = _description(pair.length, len(rows), names)
+    description = _description(pair.length, pair.controls, len(rows), names)
     labels = end_labels((f"longer: {names[1]}", "name-b"), (f"longer: {names[0]}", "name-a"), -20)
-    layers = [_points(lengths), center_line(0), *_fitted(pair.length, lengths), *labels]
+    layers = [
+        _points(lengths),
+        center_line(0),
+        _group_means(lengths),
+        *_controlled(pair.controls),
+        *labels,
+    ]
     return Chart(
         "length",
         "Length",
@@ -80,13 +84,21 @@ def length_chart(pair: PairSummary, pair_data: PairData) -> Chart | None:
     )
 
 
-def _description(effect: LengthEffect, count: int, names: tuple[str, str]) -> str:
-    controlled, longer = effect.controlled, effect.bias.more_wins
+def _description(
+    bias: FeatureBias, controls: ControlledRate | None, count: int, names: tuple[str, str]
+) -> str:
     sentences = []
-    if longer:
-        sentences.append(f"The longer completion wins {interval(longer)} of the decided prompts.")
-    if controlled:
-        sentences.append(f"At equal length the win rate of {names[0]} is {interval(controlled)}.")
+    if bias.more_wins:
+        sentences.append(
+            f"The longer completion wins {interval(bias.more_wins)} of the decided prompts."
+        )
+    if controls and controls.rate:
+        sentences.append(
+            f"At equal length and style the win rate of {names[0]} is {interval(controls.rate)}."
+        )
+    elif controls and controls.without_overlap:
+        what = " and ".join(controls.without_overlap)
+        sentences.append(f"The {what} of the two hardly overlap: no win rate at equal {what}.")
     else:
         sentences.append("There is too little to tell the win rate at equal length.")
     prompts = count_text(count, "prompt", "prompts")
@@ -133,33 +145,35 @@ def _points(lengths: _LengthData) -> alt.Chart:
     return points
 
 
-def _fitted(effect: LengthEffect, lengths: _LengthData) -> list[alt.Chart]:
-    """The curve of `stats.bias.length_effect`, and its win rate at equal length."""
-    controlled, slope = effect.controlled, effect.slope
-    if controlled is None or slope is None:
-        return []
-    sd = float(lengths.differences.std(ddof=1))
-    alpha = float(logit(np.clip(controlled.estimate, 1e-9, 1 - 1e-9)))
-    at = np.linspace(*lengths.reach, _CURVE)
-    rates = expit(alpha + slope.estimate * np.tanh(at / sd))
-    curve: list[ChartRow] = [
-        {"d": round(d, 1), "rate": round(rate, 4), "percent": percent(rate)}
-        for d, rate in zip(at.tolist(), rates.tolist(), strict=True)
-    ]
-    point: ChartRow = {
-        "d": 0,
-        "rate": controlled.estimate,
-        "low": controlled.low,
-        "high": controlled.high,
-    }
-    point |= {"value": percent(controlled.estimate), "range": interval_text(controlled)}
-    x, y = alt.X("d", type="quantitative"), alt.Y("rate", type="quantitative")
-    names = tooltips({"value": "win rate at equal length", "range": "95 % interval"})
-    equal = inline_chart([{**point, "text": f"{point['value']} at equal length"}])
-    return [
-        inline_chart(curve)
+def _group_means(lengths: _LengthData) -> alt.Chart:
+    """A line through the mean preferences of groups of prompts, ordered by length difference."""
+    points: list[ChartRow] = []
+    for group in _groups(lengths):
+        d, rate = (float(x[group].mean()) for x in (lengths.differences, lengths.values))
+        points.append({"d": round(d, 1), "rate": round(rate, 4), "percent": percent(rate)})
+    line: alt.Chart = (
+        inline_chart(points)
         .mark_line(style="curve")
-        .encode(x=x, y=y, tooltip=tooltips({"percent": "fitted win rate"})),
+        .encode(
+            x=alt.X("d", type="quantitative"),
+            y=alt.Y("rate", type="quantitative"),
+            tooltip=tooltips({"percent": "win rate of the group"}),
+        )
+    )
+    return line
+
+
+def _controlled(controls: ControlledRate | None) -> list[alt.Chart]:
+    """The win rate at equal length and style, with its interval."""
+    if controls is None or controls.rate is None:
+        return []
+    rate = controls.rate
+    point: ChartRow = {"d": 0, "rate": rate.estimate, "low": rate.low, "high": rate.high}
+    point |= {"value": percent(rate.estimate), "range": interval_text(rate)}
+    x, y = alt.X("d", type="quantitative"), alt.Y("rate", type="quantitative")
+    names = tooltips({"value": "win rate at equal length and style", "range": "95 % interval"})
+    equal = inline_chart([{**point, "text": f"{point['value']} at equal length and style"}])
+    return [
         equal.mark_rule(style="interval").encode(
             x=x, y=alt.Y("low", type="quantitative"), y2="high", tooltip=names
         ),
@@ -167,20 +181,25 @@ def _fitted(effect: LengthEffect, lengths: _LengthData) -> list[alt.Chart]:
             x=x, y=y, tooltip=names
         ),
         *(
-            equal.mark_text(
-                style=style, align="left", dx=10, dy=18 if slope.estimate > 0 else -18
-            ).encode(x=x, y=y, text=text_channel("text"))
+            equal.mark_text(style=style, align="left", dx=10, dy=18).encode(
+                x=x, y=y, text=text_channel("text")
+            )
             for style in ("halo", "ink")
         ),
     ]
 
 
+def _groups(lengths: _LengthData) -> Sequence[Codes]:
+    """Equally large groups of prompts, by length difference."""
+    order = np.argsort(lengths.differences, kind="stable")
+    groups: Sequence[Codes] = np.array_split(order, min(_GROUPS, len(order)))
+    return groups
+
+
 def _table(lengths: _LengthData, a: str) -> Table:
     """Win rates of equally large groups of prompts, by length difference."""
-    order = np.argsort(lengths.differences, kind="stable")
-    groups: Sequence[Values] = np.array_split(order, min(_GROUPS, len(order)))
     rows = []
-    for group in groups:
+    for group in _groups(lengths):
         differences = lengths.differences[group]
         rows.append(
             (

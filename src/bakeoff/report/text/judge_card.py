@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+from bakeoff.analysis.worst_case import worst_case_interval
 from bakeoff.records import Agreement, JudgeCard, NullCheck, PairSummary
 from bakeoff.report.text.verdict_line import outcome_label
-from bakeoff.stats.results import NO_INTERVAL, Estimate
+from bakeoff.stats.results import NO_INTERVAL, ControlledRate, Estimate
 
 _OUTCOMES = {
     "better": "model 1 is better",
@@ -68,8 +69,14 @@ def judge_card_lines(
         kinds = ", ".join(f"{count} {kind}" for kind, count in counts.failed_by_kind.items())
         lines.append(
             f"Had all that failed ({kinds}) gone one way: {100 * low:.1f} to {100 * high:.1f}%"
+            + _worst_case_interval(pair)
         )
     return lines
+
+
+def _worst_case_interval(pair: PairSummary) -> str:
+    interval = worst_case_interval(pair)
+    return "" if interval is None else f" [95%: {100 * interval[0]:.1f} to {100 * interval[1]:.1f}]"
 
 
 def people_lines(pair: PairSummary) -> list[str]:
@@ -106,6 +113,24 @@ def _more_labels(more: int | None) -> str:
     return f"About {more} more labels would settle it" if more else "More labels are not needed"
 
 
+def _control_lines(controls: ControlledRate | None) -> list[str]:
+    """The win rate at equal length and style, and what these add to that of model 1."""
+    if controls is None:
+        return []
+    if controls.without_overlap:
+        names = " and ".join(controls.without_overlap)
+        return [f"Model 1 at equal length and style: not identifiable, the {names} hardly overlap"]
+    if controls.rate is None:
+        return []
+    added = ", ".join(
+        f"{effect.name} {100 * effect.explained.estimate:+.1f}" for effect in controls.effects
+    )
+    return [
+        f"Model 1 at equal length and style: {interval(controls.rate)}",
+        f"Points that these add to model 1: {added}",
+    ]
+
+
 def _bias_lines(pair: PairSummary) -> list[str]:
     order = pair.order
     lines = []
@@ -125,12 +150,11 @@ def _bias_lines(pair: PairSummary) -> list[str]:
         lines.append(f"The completion shown first won: not identifiable ({order.identified})")
     else:
         lines.append(f"The completion shown first won: {interval(order.pick_first)}")
-    if pair.length and pair.length.bias.more_wins:
-        lines.append(f"The longer completion won: {interval(pair.length.bias.more_wins)}")
-        if pair.length.controlled:
-            lines.append(f"Model 1 at equal length: {interval(pair.length.controlled)}")
+    if pair.length and pair.length.more_wins:
+        lines.append(f"The longer completion won: {interval(pair.length.more_wins)}")
     if pair.markdown and pair.markdown.more_wins:
         lines.append(f"The one with more markdown won: {interval(pair.markdown.more_wins)}")
+    lines += _control_lines(pair.controls)
     leaks = pair.thinking
     if leaks and leaks.rate_only_a and leaks.rate_only_b:
         lines.append(

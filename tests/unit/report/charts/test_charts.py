@@ -13,7 +13,6 @@ import pytest
 import vl_convert
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import expit, logit
 
 from bakeoff.analysis.evidence_pairs import build_pair_data
 from bakeoff.analysis.pair_data import AnalysisConfig
@@ -270,21 +269,21 @@ def test_integer_scores_have_bins_of_one_point() -> None:
     ]
 
 
-def test_the_curve_is_the_fit_of_the_summary() -> None:
+def test_the_line_is_the_means_of_groups_and_the_point_the_rate_at_equal_length() -> None:
     data = rich()
-    effect = summarize(data).pairs[0].length
-    assert effect
-    assert effect.controlled
-    assert effect.slope
+    controls = summarize(data).pairs[0].controls
+    assert controls
+    assert controls.rate
     pair_data = build_pair_data(data, AnalysisConfig())[0]
     gaps = np.array([len(x[0].text) - len(y[0].text) for _, x, y in pair_data.paired_completions()])
-    alpha, sd = logit(effect.controlled.estimate), gaps.std(ddof=1)
-    for row in data_of(RICH["length"], "percent"):
-        fitted = expit(alpha + effect.slope.estimate * np.tanh(row["d"] / sd))
-        assert math.isclose(row["rate"], fitted, abs_tol=1e-3)
+    groups = np.array_split(np.argsort(gaps, kind="stable"), 5)
+    line = [(row["d"], row["rate"]) for row in data_of(RICH["length"], "percent")]
+    for group, (d, rate) in zip(groups, line, strict=True):
+        assert math.isclose(d, gaps[group].mean(), abs_tol=0.1)
+        assert math.isclose(rate, pair_data.preferences[group].mean(), abs_tol=1e-3)
     marked = data_of(RICH["length"], "value")[0]
     assert marked["d"] == 0
-    assert (marked["rate"], marked["low"]) == (effect.controlled.estimate, effect.controlled.low)
+    assert (marked["rate"], marked["low"]) == (controls.rate.estimate, controls.rate.low)
 
 
 def test_points_are_at_the_lengths_and_preferences_of_the_prompts() -> None:

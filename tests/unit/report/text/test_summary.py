@@ -67,7 +67,7 @@ def test_judge_biases_are_shown_if_they_are_known() -> None:
     completions += texts("b", [f"<think>z</think> {n}" if n < 5 else f"z {n}" for n in range(40)])
     rows = [row for n in range(40) for row in both(n, float(n % 3 > 0))]
     text = lines(pair(rows, completions=tuple(completions)), "Judge card")
-    for words in ("The longer completion won", "Model 1 at equal length"):
+    for words in ("The longer completion won", "Model 1 at equal length and style"):
         assert words in text
     assert "shows thinking" not in text  # only one side does
     completions[0] = texts("a", ["<think>y</think>"])[0]

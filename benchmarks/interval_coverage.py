@@ -1,6 +1,6 @@
 """Measures the coverage and width of win-rate intervals, and the error rates of their tests.
 
-    python benchmarks/coverage.py [RUNS]
+    python benchmarks/interval_coverage.py [RUNS]
 
 Prints a table per part, with a row per kind of data and number of units, and a JSON line for all;
 `ratio` is the targets that are met, as a share. Wins, ties and losses are enumerated (no

@@ -1,4 +1,4 @@
-"""A thin slice of benchmarks/coverage.py: fewer runs, and fewer sizes of samples."""
+"""A thin slice of benchmarks/interval_coverage.py: fewer runs, and fewer sizes of samples."""
 
 import importlib.util
 from pathlib import Path
@@ -15,7 +15,9 @@ NOISE = 0.015  # three standard errors of a share near 0.95, or near 0.05, of 2,
 def coverage(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The benchmark as a module; its name would be that of an installed package."""
     monkeypatch.syspath_prepend(BENCHMARKS)
-    spec = importlib.util.spec_from_file_location("interval_coverage", BENCHMARKS / "coverage.py")
+    spec = importlib.util.spec_from_file_location(
+        "interval_coverage", BENCHMARKS / "interval_coverage.py"
+    )
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)

@@ -1,0 +1,126 @@
+"""Length and style of completions, and their differences between the models of a pair."""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from bakeoff.analysis.pair_data import PairData
+from bakeoff.records import Completion
+from bakeoff.stats.arrays import Codes, Values
+from bakeoff.stats.controls import Covariate
+
+_CODE_BLOCK = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+_HEADER = re.compile(r"^#{1,6}[ \t]", re.MULTILINE)
+_LIST_ITEM = re.compile(r"^[ \t]*(?:[-*+]|\d+\.)[ \t]", re.MULTILINE)
+_BOLD = re.compile(r"\*\*[^*\n]+\*\*|__[^_\n]+__")
+
+
+class TextFeatures(NamedTuple):
+    """Counts of one completion; the markdown is that outside code blocks."""
+
+    characters: float
+    """Without surrounding whitespace."""
+    words: float
+    headers: float
+    list_items: float
+    bold: float
+    code_blocks: float
+
+    @classmethod
+    def of(cls, text: str) -> "TextFeatures":
+        """Count the features of a text."""
+        text = text.strip()
+        prose, blocks = _CODE_BLOCK.subn("", text) if "```" in text else (text, 0)
+        return cls(
+            characters=len(text),
+            words=len(text.split()),
+            headers=len(_HEADER.findall(prose)) if "#" in prose else 0,
+            list_items=len(_LIST_ITEM.findall(prose)),
+            bold=len(_BOLD.findall(prose)) if "**" in prose or "__" in prose else 0,
+            code_blocks=blocks,
+        )
+
+
+class TextDifferences:
+    """Features of the completions of a and b, for the prompts with completions of both.
+
+    Several completions of a prompt are averaged. Each array has an entry per row in `rows`.
+    """
+
+    def __init__(self, data: PairData) -> None:
+        rows = [(row, _means(a), _means(b)) for row, a, b in data.paired_completions()]
+        self.rows: Codes = np.array([row for row, *_ in rows], dtype=np.intp)
+        """Rows of the prompt table."""
+        self._prompts = data.prompt_table.prompt[self.rows]
+        self._count = len(data.prompt_ids)
+        counts = np.array([sides for _, *sides in rows], dtype=np.float64)
+        counts = counts.reshape(len(rows), 2, len(TextFeatures._fields))
+        # Each of shape (2, rows): of a and of b.
+        self._characters, self._words, self._headers, self._list_items, self._bold, self._code = (
+            counts.transpose(2, 1, 0)
+        )
+
+    @property
+    def characters(self) -> Values:
+        """Length of a minus that of b in characters."""
+        return _difference(self._characters)
+
+    @property
+    def markdown(self) -> Values:
+        """Headers, list items and bold spans of a minus those of b."""
+        return _difference(self._headers + self._list_items + self._bold)
+
+    @property
+    def characters_by_prompt(self) -> Values:
+        """`characters` by index into `prompt_ids`; NaN for prompts without completions of both."""
+        differences = np.full(self._count, np.nan)
+        differences[self._prompts] = self.characters
+        return differences
+
+    @property
+    def covariates(self) -> tuple[Covariate, Covariate]:
+        """Length and style: the features of Arena-Hard's style control, and two forms that fit a
+        judge that takes the longer, or the richer, completion whatever the difference is."""
+        densities = [
+            count / (self._words + 1) for count in (self._list_items, self._bold, self._headers)
+        ]
+        length = (
+            np.sign(self.characters),
+            _saturating(self.characters),
+            _relative(self._characters, 0),
+        )
+        style = (
+            np.sign(self.markdown),
+            _saturating(self.markdown),
+            *(_relative(feature, 1) for feature in (*densities, self._code)),
+        )
+        return (
+            Covariate("length", length, needs_overlap=True),
+            Covariate("style", style, needs_overlap=True),
+        )
+
+
+def _difference(feature: Values) -> Values:
+    return np.asarray(feature[0] - feature[1])
+
+
+def _relative(feature: Values, offset: float) -> Values:
+    """(a - b) / (a + b + offset), 0 where both are 0."""
+    a, b = feature
+    total = a + b + offset
+    return np.asarray(np.divide(a - b, total, out=np.zeros_like(total), where=total > 0))
+
+
+def _saturating(differences: Values) -> Values:
+    """tanh of the differences, divided by their root mean square."""
+    scale = np.sqrt((differences**2).mean()) if len(differences) else 0.0
+    return np.tanh(differences / scale) if scale else differences
+
+
+def _means(completions: Sequence[Completion]) -> tuple[float, ...]:
+    features = [TextFeatures.of(completion.text) for completion in completions]
+    if len(features) == 1:
+        return features[0]
+    return tuple(np.mean(features, axis=0).tolist())
