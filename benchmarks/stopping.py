@@ -18,7 +18,7 @@ is the truth: in the order of the file, and shuffled. Skipped where the data is 
 `stopping:orders`: `--orders adaptive`, for several limits and truths, against `both` orders of the
 same prompts and `one` random order of each; `same` is the share of verdicts equal to both orders'.
 
-`stopping:orders_stopped`: the same with --stop when-sure, on up to 500 prompts.
+`stopping:orders_stopped`: the same with --stop early, on up to 500 prompts.
 
 `stopping:planning`: the prompts that 80 of 100 sequential runs need, as a multiple of the prompts
 of a fixed design with 80 % power, by effect. The peer is the factor in `stats/power.py`.
@@ -217,7 +217,7 @@ def _check(values: Values, outcome: Outcome, alpha: float) -> None:
 
 
 def measure_stopping() -> None:
-    """--stop when-sure, for each truth."""
+    """--stop early, for each truth."""
     results = {name: _stopped(number, truth) for number, (name, truth) in enumerate(TRUTHS.items())}
     worst = max(max(result["false"], result["missed"]) for result in results.values())
     print_result(
@@ -251,7 +251,7 @@ def _stopped(seed: int, truth: Truth) -> dict[str, float]:
 
 
 def measure_alpaca_eval() -> None:
-    """--stop when-sure on preferences of AlpacaEval; skipped without the data."""
+    """--stop early on preferences of AlpacaEval; skipped without the data."""
     if not DATA.exists():
         print(f"stopping:alpaca_eval is skipped: there is no {DATA}", file=sys.stderr)
         return
@@ -352,7 +352,7 @@ def _adaptive(rng: np.random.Generator, truth: Truth, limit: int) -> dict[str, f
 
 
 def measure_stopped_orders() -> None:
-    """--orders adaptive with --stop when-sure, for each truth."""
+    """--orders adaptive with --stop early, for each truth."""
     results = {}
     for seed, (name, truth) in enumerate(ORDERED.items()):
         drawn = Drawn.of(np.random.default_rng(200 + seed), truth, STOPPED_RUNS, LIMIT)
@@ -383,7 +383,7 @@ def measure_stopped_orders() -> None:
         "stopping:orders_stopped",
         figure=100 * (1 - float(np.mean(shares))),
         unit=f"% of judgments saved, mean of {len(results)} truths",
-        peer="--stop when-sure with both orders",
+        peer="--stop early with both orders",
         ratio=1 / float(np.mean(shares)),
         runs=STOPPED_RUNS,
         prompts=LIMIT,
@@ -444,7 +444,7 @@ class Drawn(NamedTuple):
         limit, pair = self.first.shape[1], ("a", "b")
         messages = (Message(role="user", content="?"),)
         prompts = [Prompt(id=str(n), messages=messages) for n in range(limit)]
-        config = Config(model=("x", "y"), orders="adaptive", stop="when-sure" if ended else "never")
+        config = Config(model=("x", "y"), orders="adaptive", stop="early" if ended else "never")
         for run in range(CHECKED):
             schedule = Schedule(config, prompts, pair)
 

@@ -79,7 +79,7 @@ def test_defaults_match_the_guide() -> None:
         (["--dataset", "custom"], "prompts", "starter"),
         (["--dataset", "custom", "--custom-prompts", "p.jsonl"], "prompts", "p.jsonl"),
         (["--custom-prompts", "p.jsonl"], "prompts", "p.jsonl"),
-        (["--stop", "when-sure"], "stop", "when-sure"),
+        (["--stop", "early"], "stop", "early"),
         (["--orders", "adaptive"], "orders", "adaptive"),
         (["--pairs", "adaptive"], "pairs", "adaptive"),
         (["--samples", "3"], "samples", 3),

@@ -48,7 +48,7 @@ def build_pair_data(evidence: Evidence, config: AnalysisConfig) -> list[PairData
             judgments[a, b],
             failures[frozenset((a, b))],
             evidence.origins,
-            config._replace(design=evidence.design, pairs=len(compared)),
+            config._replace(design=evidence.design.for_pair(a, b), pairs=len(compared)),
             clusters_by_prompt=clusters,
             identical=identical.get(frozenset((a, b)), frozenset()),
             labels=labels[a, b],

@@ -189,6 +189,23 @@ def winners_family(data: PairData, outcome: Outcome) -> str:
     return ", ".join(sorted(winner_only)) if shared else ""
 
 
+def _drifted_judges(inputs: CheckInput) -> Iterator[Finding]:
+    """A judge decides stored pairs otherwise than its stored verdicts, beyond its own noise."""
+    drifts = [d for d in inputs.data.config.design.drifts if d.judge in inputs.data.judges]
+    for drift in drifts:
+        checks = sum(other.judge == drift.judge for other in drifts)
+        if drift.p * checks < 0.05:
+            yield Finding(
+                "judge drifted",
+                drift.changed / drift.pairs,
+                f"the judge {drift.judge} judged {drift.pairs} stored pairs again and named "
+                f"another winner of {drift.changed}, more than its own noise explains (p = "
+                f"{drift.p:.2g}), so old and new verdicts are of two judges",
+                "judge all pairs with one version of the judge: name a snapshot in its spec, and "
+                "use another --store",
+            )
+
+
 JUDGE_CHECKS: tuple[VerdictCheck, ...] = (
     _same_verdicts,
     _model_names_in_explanations,
@@ -199,4 +216,5 @@ JUDGE_CHECKS: tuple[VerdictCheck, ...] = (
     _scores_disagree,
     _scored_at_different_times,
     _own_family,
+    _drifted_judges,
 )

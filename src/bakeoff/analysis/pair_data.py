@@ -50,11 +50,8 @@ class AnalysisConfig(NamedTuple):
 
     @property
     def alpha(self) -> float:
-        """The error rate of the interval of a pair: 0.05, with early stopping shared by the pairs.
-
-        P-values that are adjusted at the end are not valid with early stopping.
-        """
-        return 0.05 / self.pairs if self.design.sequential else 0.05
+        """The error rate of the interval of a pair: `Design.alpha`."""
+        return self.design.alpha(self.pairs)
 
     @classmethod
     def from_config(cls, config: Mapping[str, JsonValue]) -> "AnalysisConfig":

@@ -53,9 +53,16 @@ class Config(BaseModel):
         description="Show each pair in both orders, once in a random order, or adaptively: in the "
         "second one only where that can still change the verdict.",
     )
-    stop: Literal["never", "when-sure"] = Field(
+    stop: Literal["never", "early"] = Field(
         "never",
         description="Whether to stop before --limit: when it is sure who is better, or nobody.",
+    )
+    looks: int = Field(
+        1,
+        ge=1,
+        le=5,
+        description="At how many equally spaced numbers of prompts to look (2 to 5), and to stop "
+        "where the verdict is clear.",
     )
     samples: int = Field(1, ge=1, description="Completions of each model for each prompt.")
     shard: str | None = Field(
@@ -112,12 +119,18 @@ class Config(BaseModel):
 
     def _check_combination(self) -> None:
         early = [f"--{k} adaptive" for k in ("pairs", "orders") if getattr(self, k) == "adaptive"]
-        early += ["--stop when-sure"] * (self.stop == "when-sure")
+        early += ["--stop early"] * (self.stop == "early") + ["--looks"] * (self.looks > 1)
         index, count = self.shard_index
         if self.baseline and not self.model:
             raise ConfigError("--baseline is what a model is compared with: give it with --model")
         if self.baseline and self.pairs == "adaptive":
             raise ConfigError("--pairs adaptive chooses pairs, and --baseline says which they are")
+        if self.looks > 1 and self.design.sequential:
+            other = "--stop early" if self.stop == "early" else "--pairs adaptive"
+            raise ConfigError(
+                f"--looks {self.looks} checks the verdict at planned numbers of prompts, and "
+                f"{other} after every prompt: leave out one of them"
+            )
         if index > count:
             raise ConfigError(
                 f"--shard {self.shard}: there is no such part; the last is {count}/{count}"
@@ -145,7 +158,7 @@ class Config(BaseModel):
         """The compared pairs, and whether the sample size depends on verdicts."""
         return Design(
             baseline=Spec.parse(self.baseline).name if self.baseline else None,
-            sequential=self.stop == "when-sure" or self.pairs == "adaptive",
+            sequential=self.stop == "early" or self.pairs == "adaptive",
         )
 
     @property

@@ -10,7 +10,8 @@ from bakeoff.costs import estimate_tokens
 from bakeoff.errors import BudgetError, VerdictError
 from bakeoff.evaluation.pipeline import Pipeline
 from bakeoff.evaluation.request_plan import JudgmentKey
-from bakeoff.records import Completion, Pair, Plan, Stage, StageUsage, Usage, Verdict
+from bakeoff.evaluation.run_history import look_notes
+from bakeoff.records import Completion, Look, Pair, Plan, Stage, StageUsage, Usage, Verdict
 from bakeoff.runtime import Generator, Judge, ModelRequest, estimate_cost, planned_requests
 
 T = TypeVar("T")
@@ -41,8 +42,11 @@ class _Remaining(NamedTuple):
     """Usage of the stored outcomes."""
 
 
-def estimate(pipeline: Pipeline) -> Plan:
-    """Return an upper bound of the remaining work of a pipeline, after `Pipeline.resume`."""
+def estimate(pipeline: Pipeline, looks: tuple[Look, ...] = ()) -> Plan:
+    """Return an upper bound of the remaining work of a pipeline, after `Pipeline.resume`.
+
+    `looks` are earlier looks at its pairs, which widen the intervals.
+    """
     with pipeline.schedule.with_all_stages():
         usage = [
             *_estimate_models(pipeline),
@@ -51,7 +55,11 @@ def estimate(pipeline: Pipeline) -> Plan:
     return Plan(
         prompts=len(pipeline.prompts),
         usage=tuple(usage),
-        notes=tuple(_notes(pipeline, usage)),
+        detectable=_detectable(pipeline, looks),
+        notes=(
+            *look_notes(pipeline.config.design.model_copy(update={"looks": looks})),
+            *_notes(pipeline, usage),
+        ),
     )
 
 
@@ -78,6 +86,21 @@ def check_budget(plan: Plan, config: Config) -> None:
             "what is sent cannot be stopped: allow more, ask for less (--limit, --max-tokens), or "
             "leave out --batch"
         )
+
+
+def _detectable(pipeline: Pipeline, looks: tuple[Look, ...]) -> tuple[float, float] | None:
+    """Return the win rates that the run tells from 0.5, by the procedure that will decide."""
+    # Late: scipy takes long to import.
+    from bakeoff.stats.looks import obrien_fleming
+    from bakeoff.stats.power import detectable_rates, sequential_factor
+
+    config, n = pipeline.config, len(pipeline.prompts)
+    if config.shard is not None:
+        return None
+    alpha = 0.05 / max(1, len(pipeline.schedule.progress))
+    if looks or config.design.sequential:
+        return detectable_rates(n, factor=sequential_factor(alpha))
+    return detectable_rates(n, level=1 - obrien_fleming(config.looks, alpha)[-1])
 
 
 def _estimate_models(pipeline: Pipeline) -> Iterator[StageUsage]:

@@ -105,7 +105,7 @@ class Pipeline:
         store_keys: list[str] = []
         for start in range(0, len(judgment_keys), _KEYS_PER_STEP):
             step = judgment_keys[start : start + _KEYS_PER_STEP]
-            store_keys += [key for key, _ in self._judge_requests(judge, step)]
+            store_keys += [key for key, _ in self.judge_requests(judge, step)]
             await asyncio.sleep(0)
         stored = await self.store.load(store_keys, Verdict)
         self.verdicts |= {
@@ -252,7 +252,7 @@ class Pipeline:
         def take(index: int, outcome: Verdict | WorkError) -> None:
             self._record(judged[index], outcome)
 
-        requests = self._judge_requests(name, judged)
+        requests = self.judge_requests(name, judged)
         await run_cached(self.judges[name], requests, self.store, Verdict, take, count)
 
     def _record(self, key: JudgmentKey, outcome: Verdict | WorkError) -> None:
@@ -307,9 +307,9 @@ class Pipeline:
         """Return whether both completions exist or have failed."""
         return all(completion in self.completions for completion in key.completions)
 
-    def _judge_requests(self, name: str, keys: Iterable[JudgmentKey]) -> list[tuple[str, Pair]]:
-        identity = self.judges[name].identity
-        requests = []
+    def judge_requests(self, name: str, keys: Iterable[JudgmentKey]) -> list[tuple[str, Pair]]:
+        """Return the store key of each verdict, and the pair that the judge sees."""
+        identity, requests = self.judges[name].identity, []
         for key in keys:
             first, second = map(self._text_shown, key.completions)
             prompt = self.prompts[key.prompt_id]

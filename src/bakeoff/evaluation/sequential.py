@@ -1,19 +1,20 @@
 """The schedule of a comparison: which pairs of models on which prompts, all at once or in stages.
 
 In stages, verdicts decide when a pair is finished, which pairs continue and whether both orders are
-judged. Each decision uses only the judgments of earlier prompts, in prompt order and not in order
-of arrival: a resumed run ends like an uninterrupted one, and no estimate becomes biased.
+judged. `--stop early` checks a pair after each prompt, `--looks` at planned numbers of prompts.
+Each decision uses only the judgments of earlier prompts, in prompt order and not in order of
+arrival: a resumed run ends like an uninterrupted one, and no estimate becomes biased.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from bakeoff.config import Config
-from bakeoff.records import Judgment, Prompt
+from bakeoff.records import Design, Judgment, PlannedLook, Prompt
 
 if TYPE_CHECKING:
     from bakeoff.analysis.pair_data import AnalysisConfig, PairData
@@ -48,11 +49,13 @@ class PairProgress:
     finished: bool
     """No further stage follows."""
     test: "SequentialTest | None" = None
-    """None unless `--stop when-sure`."""
+    """None unless `--stop early`, or `--looks` after earlier looks at the pair."""
     examined: int = 0
     """Number of prompts that the test has passed, with or without a verdict."""
     judged: int = 0
     """Number of examined prompts with a verdict."""
+    looks: int = 0
+    """Number of planned looks so far."""
 
     def __len__(self) -> int:
         return sum(len(stage.positions) for stage in self.stages)
@@ -85,15 +88,39 @@ class Schedule:
         self.config = config
         self.prompts = tuple(prompts)
         self.models = tuple(models)
-        self.staged = config.design.sequential or config.orders == "adaptive"
+        self.look_ends = planned_look_ends(len(self.prompts), config.looks)
+        self.staged = (
+            config.design.sequential or config.orders == "adaptive" or bool(self.look_ends)
+        )
         self._position = {prompt.id: position for position, prompt in enumerate(prompts)}
-        first = self._all[:_FIRST_STAGE] if self.staged else self._all
+        end = self.look_ends[0] if self.look_ends else _FIRST_STAGE
+        first = self._all[:end] if self.staged else self._all
         stage = DesignStage(first, both_orders=config.orders != "random")
         pairs = config.design.pairs(self.models)
         self.progress = [PairProgress(pair, [stage], finished=not self.staged) for pair in pairs]
         self._by_pair = {progress.pair: progress for progress in self.progress}
-        if config.stop == "when-sure":
-            self._start_tests()
+        if config.stop == "early":
+            self._start_tests(pairs)
+
+    def set_earlier_looks(self, pairs: Collection[ModelPair]) -> None:
+        """Set the pairs that an earlier run looked at, before the first `update`.
+
+        Planned looks at them use the confidence sequence from the first prompt, as no error rate is
+        left for the levels of a group-sequential design.
+        """
+        known = {frozenset(pair) for pair in pairs}
+        if self.look_ends:
+            self._start_tests([p.pair for p in self.progress if frozenset(p.pair) in known])
+
+    @property
+    def design(self) -> Design:
+        """The design of the finished schedule: with the planned look that ended each pair."""
+        planned = tuple(
+            self._planned_look(progress)
+            for progress in self.progress
+            if self.look_ends and progress.test is None
+        )
+        return self.config.design.model_copy(update={"planned": planned})
 
     def pairs_on(self, prompt: Prompt) -> list[ModelPair]:
         """Return the pairs of models that are compared on a prompt."""
@@ -140,7 +167,7 @@ class Schedule:
     def update(self, pair: ModelPair, judgments_of: JudgmentLookup) -> None:
         """Pass new judgments of a pair to its test in prompt order; finish it if it is decided."""
         progress = self._by_pair.get(pair) or self._by_pair.get(pair[::-1])
-        if progress is None or progress.finished or progress.test is None:
+        if progress is None or progress.finished or not (progress.test or self.look_ends):
             return
         for position in progress.positions(progress.examined):
             judgments = judgments_of(progress.pair, self.prompts[position])
@@ -148,9 +175,14 @@ class Schedule:
                 return
             progress.examined += 1
             if judgments:
-                progress.test.add(self._preference(progress.pair, judgments))
                 progress.judged += 1
-            if progress.judged >= MIN_PROMPTS and progress.test.decision:
+                if progress.test:
+                    progress.test.add(self._preference(progress.pair, judgments))
+            if self.look_ends:
+                if progress.examined not in self.look_ends:
+                    continue
+                progress.looks = sum(look <= progress.examined for look in self.look_ends)
+            if progress.judged >= MIN_PROMPTS and self._is_decided(progress, judgments_of):
                 progress.end_after(progress.examined)
                 return
 
@@ -169,6 +201,8 @@ class Schedule:
                 progress.finished = True
         elif unfinished:
             size = max(_MIN_STAGE, int(_STAGE_GROWTH * end))
+            if self.look_ends:
+                size = next(look for look in self.look_ends if look > end) - end
             if self.config.pairs == "adaptive":
                 unfinished = self._most_informative(unfinished, judgments_of)
                 size = _ADAPTIVE_STAGE
@@ -179,24 +213,38 @@ class Schedule:
         return not self.finished
 
     def truncate(self, judgments_of: JudgmentLookup) -> None:
-        """Finish every pair of a stopped run with the prompts before the first incomplete one."""
+        """Finish every pair of a stopped run with the prompts before the first incomplete one.
+
+        With planned looks, with those of the last look, if there was one.
+        """
         for progress in self.progress:
-            if not progress.finished:
-                judged = (
-                    judgments_of(progress.pair, self.prompts[position])
-                    for position in progress.positions()
-                )
-                progress.end_after(sum(1 for _ in takewhile(lambda j: j is not None, judged)))
+            if progress.finished:
+                continue
+            judged = (
+                judgments_of(progress.pair, self.prompts[position])
+                for position in progress.positions()
+            )
+            count = sum(1 for _ in takewhile(lambda j: j is not None, judged))
+            if progress.looks:
+                count = self.look_ends[progress.looks - 1]
+            progress.end_after(count)
 
     def notes(self) -> Iterator[str]:
         """Yield the sample sizes that depended on verdicts, as sentences for the results."""
         total, counts = len(self.prompts), sorted(map(len, self.progress))
         took = f"{counts[0]:,}" if counts[0] == counts[-1] else f"{counts[0]:,} to {counts[-1]:,}"
-        if self.config.stop == "when-sure":
-            subject = "it" if len(counts) == 1 else f"each of {len(counts)} pairs"
-            yield f"--stop when-sure: {subject} took {took} of {total:,} prompts at most"
+        subject = "it" if len(counts) == 1 else f"each of {len(counts)} pairs"
+        if self.config.stop == "early":
+            yield f"--stop early: {subject} took {took} of {total:,} prompts at most"
             if len(self.models) > 2:
-                yield "--stop when-sure: the pairs allow for it, the intervals of ratings do not"
+                yield "--stop early: the pairs allow for it, the intervals of ratings do not"
+        if self.look_ends:
+            looks = sorted(progress.looks for progress in self.progress)
+            ended = str(looks[0]) if looks[0] == looks[-1] else f"{looks[0]} to {looks[-1]}"
+            yield (
+                f"--looks {len(self.look_ends)}: {subject} took {took} of {total:,} prompts at "
+                f"most, and {ended} of the looks"
+            )
         if self.config.pairs == "adaptive":
             share = sum(counts) / (total * len(counts))
             yield f"--pairs adaptive: {100 * share:.0f} % of each two on {total:,} prompts"
@@ -220,11 +268,33 @@ class Schedule:
         config = self.config
         return AnalysisConfig(config.margin, config.panel, config.design, len(self.progress))
 
-    def _start_tests(self) -> None:
+    def _start_tests(self, pairs: Sequence[ModelPair]) -> None:
         from bakeoff.stats.sequential import SequentialTest
 
-        for progress in self.progress:
-            progress.test = SequentialTest(self.config.margin / 100, self._analysis_config.alpha)
+        for pair in pairs:
+            alpha = 0.05 / len(self.progress)
+            self._by_pair[pair].test = SequentialTest(self.config.margin / 100, alpha)
+
+    def _is_decided(self, progress: PairProgress, judgments_of: JudgmentLookup) -> bool:
+        """Return whether the test, or else the interval at this planned look, is conclusive."""
+        if progress.test:
+            return progress.test.decision is not None
+        from bakeoff.analysis.pair import summarize_pair
+        from bakeoff.analysis.verdict import interval_outcome
+
+        prompts = {prompt.id: prompt for prompt in self.prompts}  # their tags name clusters
+        data = replace(self._pair_data(progress, judgments_of), prompts=prompts)
+        rate = summarize_pair(data).win_rate
+        outcome = interval_outcome(rate, self.config.margin / 100) if rate else "not enough data"
+        return outcome != "not enough data"
+
+    def _planned_look(self, progress: PairProgress) -> PlannedLook:
+        from bakeoff.stats.looks import obrien_fleming
+
+        looks, number = len(self.look_ends), max(1, progress.looks)
+        alpha = obrien_fleming(looks, 0.05 / len(self.progress))[number - 1]
+        a, b = progress.pair
+        return PlannedLook(a=a, b=b, number=number, looks=looks, alpha=alpha)
 
     def _preference(self, pair: ModelPair, judgments: Sequence[Judgment]) -> float:
         from bakeoff.analysis.aggregate import compare
@@ -239,7 +309,8 @@ class Schedule:
             judgments_of(progress.pair, self.prompts[position]) for position in progress.positions()
         )
         judgments = [judgment for on_prompt in by_prompt for judgment in on_prompt or ()]
-        return PairData(*progress.pair, {}, {}, judgments, (), {}, self._analysis_config)
+        config = self._analysis_config._replace(design=self.design.for_pair(*progress.pair))
+        return PairData(*progress.pair, {}, {}, judgments, (), {}, config)
 
     def _next_in_both_orders(self, progress: PairProgress, judgments_of: JudgmentLookup) -> bool:
         if self.config.orders != "adaptive":
@@ -264,6 +335,11 @@ class Schedule:
         ranked = select_pairs(outcomes, len(models), len(self.progress), prompts=_ADAPTIVE_STAGE)
         by_rank = [self._by_pair[models[a], models[b]] for a, b in ranked]
         return [progress for progress in by_rank if progress in unfinished][:limit]
+
+
+def planned_look_ends(prompts: int, looks: int) -> tuple[int, ...]:
+    """Return the number of prompts at each of equally spaced looks; empty for a single look."""
+    return tuple(-(-prompts * look // looks) for look in range(1, looks + 1)) if looks > 1 else ()
 
 
 def _end(stages: Sequence[DesignStage]) -> int:

@@ -1,37 +1,33 @@
 """Run a comparison from config to results files, estimate one, or add votes to its results."""
 
 import asyncio
-import itertools
 import tempfile
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 
 from pydantic import JsonValue
 
-from bakeoff.config import Config, origins
+from bakeoff.config import Config
 from bakeoff.config.options import VoteOptions
 from bakeoff.environment import StartTime, describe, load_env_file
-from bakeoff.errors import ConfigError, InterruptError, WorkError
+from bakeoff.errors import ConfigError, InterruptError
+from bakeoff.evaluation.drift import DriftChecks
 from bakeoff.evaluation.estimate import check_budget, estimate
+from bakeoff.evaluation.evidence import collect_evidence
 from bakeoff.evaluation.participants import (
     has_human_judge,
-    machine_judge_specs,
     open_participants,
 )
 from bakeoff.evaluation.pipeline import Pipeline
-from bakeoff.evaluation.request_plan import CompletionKey
+from bakeoff.evaluation.run_history import RunHistory, load_history
 from bakeoff.evaluation.votes.merge import with_votes
 from bakeoff.evaluation.votes.queue import all_voted
 from bakeoff.prompts.sampling import PromptSample, sample_prompts
 from bakeoff.records import (
     CLUSTER_TAG,
-    Design,
     Evidence,
-    Failure,
-    Judgment,
-    ModelCompletion,
+    JudgeDrift,
     Plan,
-    Prompt,
     Results,
     StageUsage,
 )
@@ -80,36 +76,48 @@ async def run_async(
             async with run_periodically(progress.write, every=HEARTBEAT):
                 store = Store(config.store)
                 pipeline = Pipeline(config, drawn.prompts, participants, store, progress)
-                await _run_pipeline(pipeline, agree, stop_token)
-                evidence = _collect_evidence(pipeline, drawn)
+                history, drifts = await _run_pipeline(pipeline, agree, stop_token)
+                evidence = collect_evidence(pipeline, drawn, history.looks, drifts)
                 if has_human_judge(config) and stop_token.reason is None:
                     await _serve_voting(config, evidence, vote)
                 evidence = _count_votes(evidence, config.out / VOTES)
                 environment = _environment(pipeline, started, drawn)
                 usage = _run_usage(pipeline, spend_limit)
                 # In a thread, so that progress is still written.
-                return await asyncio.to_thread(_summarize, evidence, config, environment, usage)
+                results = await asyncio.to_thread(
+                    _summarize, evidence, config, environment, usage, history
+                )
+                if stop_token.reason is None and config.shard is None:
+                    await asyncio.to_thread(history.record, results.summary)
+                return results
 
 
 async def _run_pipeline(
     pipeline: Pipeline, agree: Callable[[Plan], None], stop_token: StopToken
-) -> None:
-    """Request everything that the store lacks; close all workers at the end."""
+) -> tuple[RunHistory, tuple[JudgeDrift, ...]]:
+    """Request everything that the store lacks; close all workers at the end.
+
+    Returns the finished runs that the store had before, and the checks of judges for drift.
+    """
     with pipeline.store:
         try:
+            history = await load_history(pipeline)
             await pipeline.resume()
+            checks = DriftChecks(pipeline, history)
             if pipeline.has_work:
-                upper_bound = await asyncio.to_thread(estimate, pipeline)
+                upper_bound = await asyncio.to_thread(estimate, pipeline, history.looks)
                 check_budget(upper_bound, pipeline.config)
                 await pipeline.prepare()
                 agree(upper_bound)
             with stop_token.mark_in_flight():
                 await pipeline.run()
+                drifts = await checks.run()
         finally:
             for worker in pipeline.workers:
                 await worker.close()
     if stop_token.interrupted:
         raise InterruptError
+    return history, drifts
 
 
 def plan(config: Config) -> Plan:
@@ -125,8 +133,13 @@ def plan(config: Config) -> Plan:
         participants = open_participants(config)
         pipeline = Pipeline(config, drawn.prompts, participants, Store(path), lambda _: None)
         with pipeline.store:
-            asyncio.run(pipeline.resume())
-            return estimate(pipeline)
+            return asyncio.run(_estimate(pipeline))
+
+
+async def _estimate(pipeline: Pipeline) -> Plan:
+    history = await load_history(pipeline)
+    await pipeline.resume()
+    return estimate(pipeline, history.looks)
 
 
 async def vote_async(path: Path, options: VoteOptions, vote: VotingServer) -> Results:
@@ -152,7 +165,7 @@ def count_votes(path: Path) -> Results:
     results, folder = read_results(path), results_folder(path)
     evidence = _count_votes(results.evidence, folder / VOTES)
     summary = summarize(evidence, AnalysisConfig.from_config(results.config))
-    updated = Results.of(evidence, summary, results.config, results.environment)
+    updated = Results.of(evidence, summary, results.config, results.environment, runs=results.runs)
     save(updated, folder)
     return updated
 
@@ -175,7 +188,7 @@ def _draw_prompts(config: Config) -> PromptSample:
     ):
         raise ConfigError(
             f"prompts with a tag {CLUSTER_TAG!r} belong together, and whoever looks at them one "
-            "by one cannot tell: leave out --stop when-sure and --pairs adaptive"
+            "by one cannot tell: leave out --stop early and --pairs adaptive"
         )
     return drawn._replace(prompts=prompts)
 
@@ -185,11 +198,17 @@ def _summarize(
     config: Config,
     environment: dict[str, JsonValue],
     usage: tuple[StageUsage, ...],
+    history: RunHistory,
 ) -> Results:
     """Save and return the results; return the saved ones if they have the same inputs."""
     public_config = _masked_config(config)
     with timed("summarise"):
-        settings = [_without(public_config, OPERATIONAL_FIELDS), _without(environment, _VOLATILE)]
+        other_runs: list[JsonValue] = [run.model_dump(mode="json") for run in history.other_runs()]
+        settings: list[dict[str, JsonValue]] = [
+            _without(public_config, OPERATIONAL_FIELDS),
+            _without(environment, _VOLATILE),
+            {"runs": other_runs},
+        ]
         inputs = input_digest(evidence, settings)
         if is_saved(config.out, inputs):
             return read_results(config.out)
@@ -198,7 +217,8 @@ def _summarize(
         from bakeoff.analysis.summarize import summarize
 
         summary = summarize(evidence, AnalysisConfig(config.margin, config.panel))
-        results = Results.of(evidence, summary, public_config, environment, usage)
+        runs = history.runs(summary)
+        results = Results.of(evidence, summary, public_config, environment, usage, runs)
         save(results, config.out, inputs)
     return results
 
@@ -265,84 +285,3 @@ def _run_usage(pipeline: Pipeline, spend_limit: SpendLimit) -> tuple[StageUsage,
             )
         )
     return tuple(rows)
-
-
-def _collect_evidence(pipeline: Pipeline, drawn: PromptSample) -> Evidence:
-    """Return the outcomes of all prompts in the final schedule."""
-    config, null_pair = pipeline.config, pipeline.plan.null_pair
-    null_check = None
-    if null_pair:
-        null_prompts = drawn.prompts[: config.null_prompts]
-        ids = {prompt.id for prompt in null_prompts}
-        null_check = _evidence(pipeline, dict.fromkeys(null_pair, ids), null_prompts)
-    prompt_ids = {
-        name: {prompt.id for prompt in pipeline.schedule.prompts_of(name)}
-        for name in pipeline.contestants
-    }
-    caveats = [worker.traits.caveat for worker in pipeline.workers if worker.traits.caveat]
-    return _evidence(
-        pipeline,
-        prompt_ids,
-        drawn.prompts,
-        design=config.design,
-        notes=tuple(dict.fromkeys((*drawn.notes, *pipeline.schedule.notes(), *caveats))),
-        null_check=null_check,
-    )
-
-
-def _evidence(
-    pipeline: Pipeline,
-    prompt_ids: Mapping[str, Collection[str]],
-    prompts: Sequence[Prompt],
-    *,
-    design: Design = Design(),  # noqa: B008 - frozen
-    notes: tuple[str, ...] = (),
-    null_check: Evidence | None = None,
-) -> Evidence:
-    """Return the outcomes of the models in `prompt_ids`, each on its prompts.
-
-    Rows are in the order of prompts and models, so that a resumed run writes the same document.
-    """
-    config = pipeline.config
-    completions: list[ModelCompletion] = []
-    failures: list[Failure] = []
-    for prompt, model, sample in itertools.product(prompts, prompt_ids, range(config.samples)):
-        if prompt.id not in prompt_ids[model]:
-            continue
-        outcome = pipeline.completions[CompletionKey(prompt.id, model, sample)]
-        if isinstance(outcome, WorkError):
-            failures.append(Failure.of(outcome, "completion", prompt.id, model, sample=sample))
-        else:
-            completions.append(
-                ModelCompletion(prompt_id=prompt.id, model=model, sample=sample, completion=outcome)
-            )
-    judgments, failed_judgments = _judgments(pipeline, prompt_ids)
-    used_ids = set().union(*prompt_ids.values())
-    return Evidence(
-        models=tuple(prompt_ids),
-        prompts=tuple(prompt for prompt in prompts if prompt.id in used_ids),
-        completions=tuple(completions),
-        judgments=tuple(judgments),
-        failures=(*failures, *failed_judgments),
-        origins=origins((*config.contestants, *machine_judge_specs(config))),
-        notes=notes,
-        design=design,
-        null_check=null_check,
-    )
-
-
-def _judgments(pipeline: Pipeline, models: Collection[str]) -> tuple[list[Judgment], list[Failure]]:
-    """Return the judgments, and the failures, of the pairs of these models."""
-    judgments: list[Judgment] = []
-    failures: list[Failure] = []
-    for judge in pipeline.judges:
-        for key in pipeline.plan.judgment_keys(judge):
-            if not {key.first, key.second} <= set(models):
-                continue
-            verdict = pipeline.verdicts[key]
-            if isinstance(verdict, WorkError):
-                failure = Failure.of(verdict, "judgment", key.prompt_id, judge)
-                failures.append(failure.for_pair(key.first, key.second, key.repeat, key.sample))
-            else:
-                judgments.append(pipeline.judgment(key, verdict))
-    return judgments, failures

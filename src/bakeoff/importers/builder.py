@@ -31,6 +31,7 @@ from bakeoff.records import (
     Prompt,
     Verdict,
     content_key,
+    merged_design,
 )
 
 # The output of a pair that the judge saw first: `unknown` if the file does not record it,
@@ -310,7 +311,6 @@ class EvidenceBuilder:
         resolved = resolve(self._outcomes)
         for note in (*self._turns.notes, *resolved.notes):
             self.add_note(note)
-        baselines = {design.baseline for design in self._designs}
         by_position = sorted(self._prompts, key=lambda prompt_id: self._positions[prompt_id])
         prompts = tuple(self._turns.tagged(self._prompts[prompt_id]) for prompt_id in by_position)
         ranks = {prompt.id: rank for rank, prompt in enumerate(prompts)}
@@ -323,10 +323,7 @@ class EvidenceBuilder:
             judgments=resolved.judgments,
             failures=(*sorted(failures, key=lambda f: failures[f]), *resolved.failures),
             origins=self._origins,
-            design=Design(
-                baseline=baselines.pop() if len(baselines) == 1 else None,
-                sequential=any(design.sequential for design in self._designs),
-            ),
+            design=merged_design(self._designs),
             notes=tuple(self._notes),
         )
 

@@ -6,6 +6,7 @@ They are frozen and validated; an unknown field is an error.
 """
 
 from bakeoff.records.completion import Completion, Finish, ModelCompletion
+from bakeoff.records.looks import Design, JudgeDrift, Look, PlannedLook, merged_design, ordinal
 from bakeoff.records.pair_summary import (
     MARGIN,
     Accounting,
@@ -29,13 +30,13 @@ from bakeoff.records.record import Record, content_key, intern_fields_set
 from bakeoff.records.results import (
     HUMAN_PREFIX,
     SCHEMA,
-    Design,
     Evidence,
     HumanSample,
     Judgments,
     Results,
     register_views,
 )
+from bakeoff.records.runs import PairRun, StoredRun
 from bakeoff.records.summary import (
     BaselineDifference,
     ModelSummary,
@@ -80,16 +81,20 @@ __all__ = [
     "HumanSample",
     "HumanVotes",
     "JudgeCard",
+    "JudgeDrift",
     "Judgment",
     "Judgments",
+    "Look",
     "Message",
     "ModelCompletion",
     "ModelSummary",
     "NullCheck",
     "Outcome",
     "Pair",
+    "PairRun",
     "PairSummary",
     "Plan",
+    "PlannedLook",
     "PrefixedPrompt",
     "Presentation",
     "Prompt",
@@ -109,12 +114,15 @@ __all__ = [
     "SliceOutcome",
     "Stage",
     "StageUsage",
+    "StoredRun",
     "Summary",
     "Usage",
     "Verdict",
     "Winner",
     "content_key",
     "intern_fields_set",
+    "merged_design",
+    "ordinal",
     "register_views",
     "total_or_none",
 ]

@@ -1,15 +1,16 @@
 """Evidence of an evaluation, and the results document (`results.json`)."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, overload
 
 from pydantic import Field, GetCoreSchemaHandler, JsonValue
 from pydantic_core import CoreSchema, core_schema
 
 from bakeoff.records.completion import ModelCompletion
+from bakeoff.records.looks import Design
 from bakeoff.records.prompt import Prompt
 from bakeoff.records.record import Record
+from bakeoff.records.runs import PairRun
 from bakeoff.records.summary import Summary
 from bakeoff.records.usage import StageUsage
 from bakeoff.records.verdict import Failure, Judgment
@@ -23,20 +24,6 @@ HUMAN_PREFIX = "human:"  # prefix of the origin of a judge that is a person
 
 HumanSample = Literal["random", "chosen"]
 Library = Literal["pandas", "polars"]
-
-
-class Design(Record):
-    """The compared pairs, and whether the sample size depended on earlier verdicts."""
-
-    baseline: str | None = None
-    """The model that every other model is compared with; None if all pairs are compared."""
-    sequential: bool = False
-    """The number of prompts of a pair depended on its verdicts; intervals account for that."""
-
-    def pairs(self, models: Sequence[str]) -> list[tuple[str, str]]:
-        """Return the compared pairs, each in the order of `models`."""
-        pairs = list(combinations(models, 2))
-        return [pair for pair in pairs if self.baseline in pair or self.baseline is None]
 
 
 class Evidence(Record):
@@ -164,6 +151,8 @@ class Results(Record):
     design: Design = Design()
     null_check: Evidence | None = None
     """Evidence of a model compared with itself."""
+    runs: tuple[PairRun, ...] = ()
+    """All runs of the same two models that the store records, this one included, oldest first."""
     run_usage: tuple[StageUsage, ...] = ()
     """Requests of the run that wrote this document and their cost, per model and judge."""
 
@@ -175,6 +164,7 @@ class Results(Record):
         config: dict[str, JsonValue],
         environment: dict[str, JsonValue],
         run_usage: tuple[StageUsage, ...] = (),
+        runs: tuple[PairRun, ...] = (),
     ) -> Self:
         """Return the document with this evidence and its summary."""
         return cls(
@@ -191,6 +181,7 @@ class Results(Record):
             summary=summary,
             environment=environment,
             run_usage=run_usage,
+            runs=runs,
         )
 
     @property

@@ -19,15 +19,7 @@ from rich.text import Text
 from bakeoff.config import Config
 from bakeoff.config.options import AuditOptions, VoteOptions
 from bakeoff.environment import credentials
-from bakeoff.records import (
-    Failure,
-    Judgment,
-    ModelSummary,
-    Outcome,
-    PairSummary,
-    Prompt,
-    Results,
-)
+from bakeoff.records import Failure, Judgment, ModelSummary, Outcome, PairSummary, Prompt, Results
 from bakeoff.redact import masked, redact
 from bakeoff.report.plain_text import (
     MAX_LINE,
@@ -39,6 +31,7 @@ from bakeoff.report.plain_text import (
     wrap_line,
 )
 from bakeoff.report.text.costs import cost_lines
+from bakeoff.report.text.runs import history_lines
 from bakeoff.report.text.summary import Sections, baseline_lines, pair_sections, rating_lines
 
 # A spec, its description, how to install it, its key variable, and whether that is set.
@@ -180,7 +173,11 @@ def _print_pair(
 ) -> None:
     names = list(pair.accounting.by_judge) or ["none"]
     checks = [c for c in results.summary.null_checks if c.model in (pair.a, pair.b)]
-    print_sections(console, pair_sections(pair, names, models, checks), pair.outcome)
+    sections = pair_sections(pair, names, models, checks)
+    if label := results.design.label(pair.a, pair.b):
+        sections[_WINNER].append(f"This is the {label}")
+    sections[_WINNER] += history_lines(results, pair)
+    print_sections(console, sections, pair.outcome)
 
 
 def _print_failures(console: Console, results: Results) -> None:

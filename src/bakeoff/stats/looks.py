@@ -1,44 +1,53 @@
-"""Group-sequential designs: a planned number of looks that share one error rate."""
+"""Planned interim looks: the nominal significance levels of a group-sequential design."""
 
 import math
+from functools import cache
 
 import numpy as np
-from scipy import stats
+from numpy.typing import NDArray
 from scipy.optimize import brentq
+from scipy.stats import norm
 
-_NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(120)  # enough for 1e-9 up to 20 looks
+MAX_LOOKS = 5  # more looks save little: `--stop early` looks after every prompt
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(160)  # error below 1e-10 for 5 looks
+_MAX_BOUNDARY = 12.0  # in standard deviations at the last look
 
 
-def obrien_fleming(looks: int, alpha: float = 0.05) -> list[float]:
-    """The two-sided nominal alpha of each of K equally spaced looks (O'Brien and Fleming 1979).
+@cache
+def obrien_fleming(looks: int, alpha: float = 0.05) -> tuple[float, ...]:
+    """Return the nominal two-sided level of each of equally spaced looks (O'Brien-Fleming 1979).
 
-    At look k of K, the critical value is |z| = C sqrt(K/k), with C such that some look rejects
-    with probability alpha if there is no difference (2.004 for three looks at 0.05). The interval
-    to print at a look has level 1 - its nominal alpha. A run that stops there keeps the error rate
-    alpha over all looks.
-
-    Raises ValueError for fewer than one look or an alpha outside of (0, 1).
+    A test at look k with level `result[k - 1]`, which stops at the first rejection, rejects a true
+    hypothesis with probability `alpha`. The boundary of the z statistic at look k of K is
+    C sqrt(K / k); C is found by numerical integration. With 1 look the level is `alpha`. Raises
+    ValueError if `looks` is not from 1 to 5, or `alpha` not between 0 and 1.
     """
-    if looks < 1 or not 0 < alpha < 1:
-        raise ValueError("needs at least one look, and an alpha between 0 and 1")
-    most = float(stats.norm.isf(alpha / (2 * looks))) + 1  # Bonferroni, for the last look alone
+    if not 1 <= looks <= MAX_LOOKS:
+        raise ValueError(f"looks has to be from 1 to {MAX_LOOKS}, not {looks}")
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha has to be between 0 and 1, not {alpha}")
+    if looks == 1:
+        return (alpha,)
     constant = float(
-        brentq(lambda c: _crossing_probability(c, looks) - alpha, 1e-6, most, xtol=1e-10)
+        brentq(lambda c: crossing_probability(looks, c) - alpha, 1e-3, _MAX_BOUNDARY, xtol=1e-10)
     )
-    values = [constant * math.sqrt(looks / look) for look in range(1, looks + 1)]
-    return [2 * float(stats.norm.sf(value)) for value in values]
+    return tuple(
+        float(2 * norm.sf(constant * math.sqrt(looks / look))) for look in range(1, looks + 1)
+    )
 
 
-def _crossing_probability(constant: float, looks: int) -> float:
-    """The probability that a random walk with unit normal steps leaves (-b, b) within K steps.
+def crossing_probability(looks: int, constant: float) -> float:
+    """Return the probability that a random walk leaves (-constant, constant) at some look.
 
-    b = C sqrt(K): in sums of k steps, the boundary C sqrt(K/k) of the standardized sum is constant.
-    The density of the walks that stayed inside is integrated step by step (Armitage et al. 1969).
+    The walk has `looks` independent normal steps of variance 1 / looks: the z statistic at look k
+    times sqrt(k / looks), without a difference (Armitage, McPherson and Rowe 1969).
     """
-    bound = constant * math.sqrt(looks)
-    points, weights = bound * _NODES, bound * _NODE_WEIGHTS
-    density = stats.norm.pdf(points)
-    steps = stats.norm.pdf(points[:, None] - points[None, :])
+    points = constant * _NODES
+    weights = constant * _WEIGHTS
+    step = 1 / math.sqrt(looks)
+    density: NDArray[np.float64] = norm.pdf(points, scale=step)
+    transition = norm.pdf(points[:, None] - points[None, :], scale=step) * weights
     for _ in range(looks - 1):
-        density = steps @ (weights * density)
+        density = transition @ density
     return 1 - float(weights @ density)

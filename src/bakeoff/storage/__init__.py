@@ -1,5 +1,5 @@
 """The content-addressed store of completions and verdicts, in one SQLite file."""
 
-from bakeoff.storage.store import Store
+from bakeoff.storage.store import RUN_PREFIX, Store
 
-__all__ = ["Store"]
+__all__ = ["RUN_PREFIX", "Store"]

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from bakeoff.errors import ConfigError, StoreError, one_line
 from bakeoff.records import Completion, Record, Verdict
-from bakeoff.storage import Store
+from bakeoff.storage import RUN_PREFIX, Store
 from bakeoff.storage.database import (
     SCHEMA_VERSION,
     empty_database,
@@ -32,7 +32,8 @@ from bakeoff.storage.wal import wal_damage
 
 _KINDS: dict[str, type[Record]] = {"completions": Completion, "verdicts": Verdict}
 _JOURNAL = "journal entries of batches"
-_JOURNAL_PREFIX = "batch:"  # of their keys
+_RUNS = "finished runs of two models"
+_KIND_OF_PREFIX = {"batch:": _JOURNAL, RUN_PREFIX: _RUNS}  # by the prefix of their keys
 _BLOCK_SIZE = 500  # rows read and written at once
 _MAX_PROBLEMS = 5  # shown
 _SMALLEST_ROW = 160  # bytes, with its entry in the key index; bounds the number of rows of a file
@@ -228,7 +229,7 @@ def lines(scan: StoreScan) -> dict[str, list[str]]:
     blocks = {
         "Store": [
             f"{str(scan.path)!r}: {size / 1e6:.1f} MB, {scan.total} records can be read",
-            *(f"{kind}: {scan.counts[kind]}" for kind in (*_KINDS, _JOURNAL)),
+            *(f"{kind}: {scan.counts[kind]}" for kind in (*_KINDS, *_KIND_OF_PREFIX.values())),
         ]
     }
     if scan.first is not None and scan.last is not None:
@@ -264,8 +265,9 @@ def _intact(key: object, body: object, stored_at: object, checksum: object) -> S
 
 
 def _kind_of(key: str, body: bytes) -> str | None:
-    if key.startswith(_JOURNAL_PREFIX):
-        return _JOURNAL
+    for prefix, kind in _KIND_OF_PREFIX.items():
+        if key.startswith(prefix):
+            return kind
     for kind, record in _KINDS.items():
         with suppress(ValidationError):
             record.model_validate_json(body)

@@ -35,6 +35,8 @@ from bakeoff.storage.database import (
 
 R = TypeVar("R", bound=Record)
 
+RUN_PREFIX = "run:"  # of the keys of finished runs (`StoredRun`)
+
 _COLUMNS = "key, CAST(body AS BLOB), checksum"
 _BLOCK_SIZE = 500  # keys in one SELECT; SQLite's oldest limit on variables is 999
 _SCAN_FACTOR = 3  # read the whole table if it has at most this many times the wanted keys
@@ -128,6 +130,18 @@ class Store:
         with gc_paused() if len(key_list) > _BLOCK_SIZE else nullcontext():
             for _ in self._read(key_list, as_, records):
                 await asyncio.sleep(0)
+        return records
+
+    def get_all(self, prefix: str, as_: type[R]) -> dict[str, R]:
+        """Return all stored records whose keys begin with an ASCII prefix, by key."""
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        query = f"SELECT {_COLUMNS} FROM records WHERE key >= ? AND key < ?"  # noqa: S608 - constants
+        records = {}
+        with timed("store"), store_errors(self.path):
+            for key, body, checksum in self._rows(query, [prefix, end]):
+                if checksum != record_checksum(key, body):
+                    raise _changed(key)
+                records[key] = _record(key, body, as_)
         return records
 
     def put(self, key: str, record: R) -> R:

@@ -73,12 +73,12 @@ CLEAR = judge_by_strength(tuned=0.85, base=0.15)
 
 def test_run_stops_when_sure_with_a_confidence_sequence(tmp_path: Path) -> None:
     with OpenAIServer(CLEAR) as server:
-        results = run(config_of(server, tmp_path, 300, stop="when-sure"))
+        results = run(config_of(server, tmp_path, 300, stop="early"))
         requests = len(server.requests)
         kept = check(tmp_path / "store.sqlite").counts  # including requests in flight at the end
         assert kept["verdicts"] == judge_request_count(server)
         assert kept["completions"] == requests - judge_request_count(server)
-        again = run(config_of(server, tmp_path, 300, stop="when-sure"))
+        again = run(config_of(server, tmp_path, 300, stop="early"))
         assert len(server.requests) == requests
     assert document_of(again) == document_of(results)
     pair = results.summary.pairs[0]
@@ -108,7 +108,7 @@ def test_killed_sequential_run_resumes_to_the_same_results(tmp_path: Path, sampl
     undisturbed, parts = tmp_path / "whole", tmp_path / "parts"
     undisturbed.mkdir()
     parts.mkdir()
-    more = {"stop": "when-sure", "samples": samples, "max_concurrency": 4}
+    more = {"stop": "early", "samples": samples, "max_concurrency": 4}
     with OpenAIServer(slow) as server:
         once = run(config_of(server, undisturbed, 200, **more))
     with OpenAIServer(slow) as server:
@@ -129,7 +129,7 @@ def test_complete_prompts_count_when_the_budget_is_spent(tmp_path: Path) -> None
     with OpenAIServer(lambda body: {**chat_completion(respond(body)), "usage": usage}) as server:
         url = f"?base_url={server.url}&price=1,1"
         judge = (f"judge=api:judge{url}",)
-        run_config = config_of(server, tmp_path, 200, stop="when-sure", margin=0, judge=judge)
+        run_config = config_of(server, tmp_path, 200, stop="early", margin=0, judge=judge)
         assert any("as much as it may come to" in note for note in plan(run_config).notes)
         results = run(run_config.model_copy(update={"max_cost": 0.2, "yes": True}))
         pair, counted = results.summary.pairs[0], len(results.judgments)
@@ -147,7 +147,7 @@ def test_clustered_prompts_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "prompts.jsonl"
     path.write_text("\n".join(json.dumps({"prompt": f"{n}?", "tags": ["cluster:a"]}) for n in "ab"))
     with OpenAIServer() as server:
-        for more in ({"stop": "when-sure"},):
+        for more in ({"stop": "early"},):
             run_config = config_of(server, tmp_path, 2, **more)
             with pytest.raises(ConfigError, match="belong together"):
                 run(run_config.model_copy(update={"prompts": str(path)}))
@@ -163,9 +163,9 @@ def test_retried_failures_may_change_the_sample_size(tmp_path: Path) -> None:
         return CLEAR(body)
 
     with OpenAIServer(respond) as server:
-        first = run(config_of(server, tmp_path, 100, stop="when-sure"))
+        first = run(config_of(server, tmp_path, 100, stop="early"))
         broken = False
-        second = run(config_of(server, tmp_path, 100, stop="when-sure"))
+        second = run(config_of(server, tmp_path, 100, stop="early"))
     failed = {failure.prompt_id for failure in first.failures}
     assert first.summary.pairs[0].prompts + len(failed) == len(first.prompts)
     assert not second.failures
@@ -173,7 +173,7 @@ def test_retried_failures_may_change_the_sample_size(tmp_path: Path) -> None:
 
 def test_null_check_is_complete_despite_early_stop(tmp_path: Path) -> None:
     with OpenAIServer(CLEAR) as server:
-        results = run(config_of(server, tmp_path, 200, stop="when-sure", null_check=40))
+        results = run(config_of(server, tmp_path, 200, stop="early", null_check=40))
     assert results.null_check is not None
     assert len(results.null_check.judgments) == 80
     assert len(results.null_check.completions) == 80
@@ -314,7 +314,7 @@ def test_engines_that_fit_stay_loaded_between_stages(tmp_path: Path, keep_loaded
     log: list[str] = []
     a, b, judge = (Engine(name, log, keep_loaded=keep_loaded) for name in ("a", "b", "judge"))
     prompts = sample_prompts(str(prompts_file(tmp_path, 60)), 60, 42).prompts
-    run_config = Config(model=("a", "b"), stop="when-sure", margin=0)
+    run_config = Config(model=("a", "b"), stop="early", margin=0)
 
     async def go() -> None:
         with Store(tmp_path / "store.sqlite") as store:
@@ -419,7 +419,7 @@ def test_no_request_after_a_decision_within_a_stage(
     tmp_path: Path,
 ) -> None:
     prompts = sample_prompts(str(prompts_file(tmp_path, 60)), 60, 42).prompts
-    run_config = Config(model=("a", "b"), stop="when-sure")
+    run_config = Config(model=("a", "b"), stop="early")
 
     async def go() -> tuple[int, int]:
         judge, log = SerialJudge(), list[str]()

@@ -65,7 +65,7 @@ def test_every_sample_is_judged_in_both_orders_and_all_repeats() -> None:
     assert {key.prompt_id for key in keys[:36]} == {"p0"}
 
 
-@pytest.mark.parametrize("stop", ["never", "when-sure"])
+@pytest.mark.parametrize("stop", ["never", "early"])
 def test_null_check_prompts_do_not_depend_on_the_schedule(stop: str) -> None:
     plan = plan_of("ab", 60, resampled="a", null_check=40, stop=stop)
     pair = ("a", "a" + RESAMPLED_SUFFIX)

@@ -1,4 +1,5 @@
 import itertools
+import math
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,8 +17,11 @@ from bakeoff.evaluation.sequential import (
     ModelPair,
     PairProgress,
     Schedule,
+    planned_look_ends,
 )
 from bakeoff.records import Judgment, Prompt
+from bakeoff.stats.intervals import win_rate
+from bakeoff.stats.looks import obrien_fleming
 from bakeoff.stats.sequential import mean_confidence_sequence
 from tests.builders import make_judgment
 from tests.marks import examples
@@ -128,7 +132,7 @@ def test_stopping_point_does_not_depend_on_arrival_order(
 ) -> None:
     shares = {("a", "b"): share, ("a", "c"): 0.9, ("b", "c"): 0.5}
     values, count = drawn(seed, shares), 90
-    schedule = Schedule(config(stop="when-sure", margin=20), prompts(count), MODELS)
+    schedule = Schedule(config(stop="early", margin=20), prompts(count), MODELS)
     run(schedule, Table(values), rng)
     for pair, length in lengths(schedule).items():
         values_ = [values(pair, n)[0] for n in range(count)]
@@ -141,29 +145,92 @@ def test_stopping_point_does_not_depend_on_arrival_order(
 
 def test_resumed_schedule_ends_the_same() -> None:
     values = drawn(3, {("a", "b"): 0.7})
-    undisturbed = Schedule(config(stop="when-sure"), prompts(300), ("a", "b"))
+    undisturbed = Schedule(config(stop="early"), prompts(300), ("a", "b"))
     table = Table(values)
     run(undisturbed, table)
     for killed_after in (0, 1, 25, 40, len(table.known) - 1):
         part = Table(values)
         part.known = set(sorted(table.known, key=lambda entry: int(entry[1][1:]))[:killed_after])
-        again = Schedule(config(stop="when-sure"), prompts(300), ("a", "b"))
+        again = Schedule(config(stop="early"), prompts(300), ("a", "b"))
         run(again, part)
         assert lengths(again) == lengths(undisturbed)
         assert part.known == table.known
 
 
+def planned_end(values: Sequence[float], looks: int, pairs: int, margin: float) -> tuple[int, int]:
+    """Return the number of prompts and the look that settles a pair, by definition."""
+    levels = obrien_fleming(looks, 0.05 / pairs)
+    for number, level in enumerate(levels, 1):
+        count = math.ceil(len(values) * number / looks)
+        rate = win_rate(np.array(values[:count]), None, 1 - level)
+        inside = 0.5 - margin <= rate.low and rate.high <= 0.5 + margin
+        if count >= MIN_PROMPTS and (rate.low > 0.5 or rate.high < 0.5 or inside):
+            return count, number
+    return len(values), looks
+
+
+@examples(4)
+@given(st.integers(0, 10**6), st.sampled_from([0.5, 0.7, 0.9]), st.randoms())
+def test_planned_looks_end_by_definition_in_any_arrival_order(
+    seed: int, share: float, rng: random.Random
+) -> None:
+    shares = {("a", "b"): share, ("a", "c"): 0.9, ("b", "c"): 0.5}
+    values, count = drawn(seed, shares), 91
+    schedule = Schedule(config(looks=3, margin=30), prompts(count), MODELS)
+    run(schedule, Table(values), rng)
+    for pair, length in lengths(schedule).items():
+        expected, number = planned_end([values(pair, n)[0] for n in range(count)], 3, 3, 0.3)
+        (planned,) = schedule.design.for_pair(*pair).planned
+        assert (length, planned.number) == (expected, number)
+        assert planned.alpha == obrien_fleming(3, 0.05 / 3)[number - 1]
+    assert schedule.finished
+
+
+def test_planned_looks_are_equally_spaced() -> None:
+    assert planned_look_ends(300, 3) == (100, 200, 300)
+    assert planned_look_ends(50, 4) == (13, 25, 38, 50)
+    assert planned_look_ends(50, 1) == ()
+    schedule = Schedule(config(looks=4, margin=0), prompts(50), ("a", "b"))
+    table = Table(lambda pair, n: [float(n % 2)] * 2)
+    assert run(schedule, table) == [13, 12, 13, 12]
+    assert list(schedule.notes()) == [
+        "--looks 4: it took 50 of 50 prompts at most, and 4 of the looks"
+    ]
+
+
+def test_stopped_planned_looks_keep_the_prompts_of_the_last_look() -> None:
+    schedule = Schedule(config(looks=2, margin=0), prompts(100), ("a", "b"))
+    table = Table(lambda pair, n: [float(n % 2)] * 2)
+    table.known = {(("a", "b"), f"p{n}") for n in range(60)}
+    assert schedule.advance(table.judgments_of)
+    schedule.truncate(table.judgments_of)
+    assert lengths(schedule) == {("a", "b"): 50}
+    assert [planned.number for planned in schedule.design.planned] == [1]
+
+
+def test_planned_looks_at_a_pair_with_an_earlier_look_use_the_confidence_sequence() -> None:
+    values = drawn(5, {("a", "b"): 0.72})
+    schedule = Schedule(config(looks=5, margin=0), prompts(200), ("a", "b"))
+    schedule.set_earlier_looks([("b", "a")])
+    run(schedule, Table(values))
+    alone = one_by_one([values(("a", "b"), n)[0] for n in range(200)], 0, 0.05)
+    assert alone is not None
+    assert alone > 40  # so that the last assertion holds for no other look
+    assert lengths(schedule) == {("a", "b"): math.ceil(alone / 40) * 40}
+    assert schedule.design.planned == ()
+
+
 def test_stages_grow_with_the_sample() -> None:
-    schedule = Schedule(config(stop="when-sure", margin=0), prompts(500), ("a", "b"))
+    schedule = Schedule(config(stop="early", margin=0), prompts(500), ("a", "b"))
     counts = run(schedule, Table(lambda pair, n: [float(n % 2)] * 2))
     assert counts == [24, 16, 20, 30, 45, 67, 101, 151, 46]
     assert lengths(schedule) == {("a", "b"): 500}
-    assert list(schedule.notes()) == ["--stop when-sure: it took 500 of 500 prompts at most"]
+    assert list(schedule.notes()) == ["--stop early: it took 500 of 500 prompts at most"]
 
 
 def test_decided_pair_ends_while_others_continue() -> None:
     table = Table(lambda pair, n: [1.0, 1.0] if pair == ("a", "b") else [float(n % 2)] * 2)
-    schedule = Schedule(config(stop="when-sure", margin=0), prompts(100), MODELS)
+    schedule = Schedule(config(stop="early", margin=0), prompts(100), MODELS)
     run(schedule, table)
     prompt_counts = lengths(schedule)
     assert (prompt_counts["a", "c"], prompt_counts["b", "c"]) == (100, 100)
@@ -174,13 +241,13 @@ def test_decided_pair_ends_while_others_continue() -> None:
 
 def test_prompts_without_a_verdict_do_not_count_or_block() -> None:
     table = Table(lambda pair, n: [] if n % 2 else [1.0, 1.0])
-    schedule = Schedule(config(stop="when-sure"), prompts(200), ("a", "b"))
+    schedule = Schedule(config(stop="early"), prompts(200), ("a", "b"))
     run(schedule, table)
     assert lengths(schedule) == {("a", "b"): 2 * MIN_PROMPTS - 1}
 
 
 def test_truncate_ends_before_the_first_missing_judgment() -> None:
-    schedule = Schedule(config(stop="when-sure", margin=0), prompts(100), ("a", "b"))
+    schedule = Schedule(config(stop="early", margin=0), prompts(100), ("a", "b"))
     table = Table(lambda pair, n: [float(n % 2)] * 2)
     table.known = {(("a", "b"), f"p{n}") for n in (*range(13), 14, 15, 30)}
     schedule.update(("b", "a"), table.judgments_of)
@@ -191,7 +258,7 @@ def test_truncate_ends_before_the_first_missing_judgment() -> None:
 
 
 def test_with_all_stages_extends_unfinished_pairs() -> None:
-    schedule = Schedule(config(stop="when-sure", orders="adaptive"), prompts(100), MODELS)
+    schedule = Schedule(config(stop="early", orders="adaptive"), prompts(100), MODELS)
     schedule.progress[0].end_after(5)
     before = lengths(schedule)
     with schedule.with_all_stages():
@@ -199,7 +266,7 @@ def test_with_all_stages_extends_unfinished_pairs() -> None:
         assert schedule.both_orders(("b", "c"), "p99")
         assert not schedule.both_orders(("a", "b"), "p99")
     assert lengths(schedule) == before == {("a", "b"): 5, ("a", "c"): 24, ("b", "c"): 24}
-    once = Schedule(config(stop="when-sure", orders="random"), prompts(100), MODELS)
+    once = Schedule(config(stop="early", orders="random"), prompts(100), MODELS)
     with once.with_all_stages():
         assert not once.both_orders(("a", "b"), "p0")
 

@@ -28,14 +28,18 @@ from bakeoff.records import (
     FlipRate,
     HumanVotes,
     JudgeCard,
+    JudgeDrift,
     Judgment,
+    Look,
     Message,
     ModelCompletion,
     ModelSummary,
     NullCheck,
     Pair,
+    PairRun,
     PairSummary,
     Plan,
+    PlannedLook,
     Prompt,
     Rating,
     RatingModel,
@@ -48,6 +52,7 @@ from bakeoff.records import (
     Sensitivity,
     Slice,
     StageUsage,
+    StoredRun,
     Summary,
     Usage,
     Verdict,
@@ -414,6 +419,16 @@ def test_scores_are_from_0_to_10(score: float, is_first: bool) -> None:
 
 # Validation and derived fields.
 
+PAIR_RUN: dict[str, Any] = {
+    "a": "a",
+    "b": "b",
+    "judges": ["j"],
+    "judge_key": "k",
+    "prompt_source": "p.txt",
+    "seed": 1,
+    "prompts": 50,
+    "outcome": "better",
+}
 EXAMPLES: dict[type[Record], dict[str, Any]] = {
     Message: {"role": "user", "content": "hi"},
     Prompt: {"messages": [{"role": "user", "content": "hi"}]},
@@ -442,6 +457,18 @@ EXAMPLES: dict[type[Record], dict[str, Any]] = {
     Comparison: {"prompt_id": "p", "a": "a", "b": "b", "preference": 1, "winner": "a"},
     ScoreStats: {"mean": 1, "sd": 0},
     Design: {},
+    Look: {"a": "a", "b": "b", "prompts": 50, "outcome": "better", "time": "2026-01-02"},
+    PlannedLook: {"a": "a", "b": "b", "number": 1, "looks": 2, "alpha": 0.005},
+    JudgeDrift: {"judge": "j", "pairs": 20, "changed": 1, "mean_change": 0.05, "p": 1},
+    PairRun: PAIR_RUN,
+    StoredRun: {
+        **PAIR_RUN,
+        "design": "d",
+        "model_keys": ["x", "y"],
+        "weight_keys": ["x", "y"],
+        "judge_hashes": ["k"],
+        "prompt_hashes": ["0"],
+    },
     ScoreDifference: {
         "value": {"estimate": 0.5, "low": 0.4, "high": 0.6, "method": "m", "n": 3},
         "sd": 1,

@@ -29,6 +29,7 @@ from bakeoff.report.text.judge_card import (
     people_lines,
     percent,
 )
+from bakeoff.report.text.runs import history_lines
 from bakeoff.report.text.summary import p_value, pair_sections, rating_notes
 from bakeoff.report.text.verdict_line import outcome_label, what_would_change
 
@@ -56,6 +57,7 @@ class PairSection(NamedTuple):
     """The contents of the page on one pair of models."""
 
     pair: PairSummary
+    look: str | None  # as in `Design.label`
     charts: dict[str, charts.Chart]  # by name
     card: Facts
     panel: list[tuple[str, list[str]]]
@@ -89,6 +91,9 @@ def render_page(results: Results, links: Sequence[tuple[str, str]] = ()) -> Page
                 for pair in results.summary.pairs
             ],
             run_lines=run_lines(results.run_usage),
+            history=[
+                line for pair in results.summary.pairs for line in history_lines(results, pair)
+            ],
             command=command_line(results.config),
             hashes=content_hashes(results),
             judges=list(dict.fromkeys(judgment.judge for judgment in results.judgments)),
@@ -105,6 +110,7 @@ def _pair_section(
     sections = pair_sections(pair, (), (), ())
     return PairSection(
         pair=pair,
+        look=results.design.label(pair.a, pair.b),
         charts=charts.pair_charts(pair, data, order) if data else {},
         card=_facts(judge_card_lines(pair, checks, members=len(pair.judges) < 2)),
         panel=panel_table(pair),

@@ -13,7 +13,18 @@ def plan_sections(plan: Plan) -> Sections:
     lines = [_plan_line(row) for row in plan.usage]
     title = f"What {plan.prompts} prompts would take"
     assumed = [f"Assumed: {note}" for note in plan.notes]
-    return {title: [*lines, f"Together: {_total(plan)}", *assumed]}
+    return {title: [*lines, f"Together: {_total(plan)}", *_detectable(plan), *assumed]}
+
+
+def _detectable(plan: Plan) -> list[str]:
+    """What the run can tell from 50 %; empty if that is not known."""
+    if plan.detectable is None:
+        return []
+    low, high = (100 * share for share in plan.detectable)
+    return [
+        f"It tells a win rate below about {low:.0f} % or above about {high:.0f} % from 50 %, in 4 "
+        f"of 5 runs: {_count(plan.prompts, 'prompt')} without ties (a tie tells less)"
+    ]
 
 
 def _plan_line(row: StageUsage) -> str:

@@ -49,6 +49,12 @@ def test_a_plan_lists_known_and_unknown_costs() -> None:
     (lines,) = plan_sections(Plan(prompts=50, usage=(paid, unknown))).values()
     assert lines[1] == "j judges: 1 request, 10 tokens read, 1 written, no price is known"
     assert lines[2].startswith("Together: 101 requests, no price is known for j, $4.56 for the oth")
+    plan = Plan(prompts=50, usage=(free,), detectable=(0.296, 0.704))
+    (lines,) = plan_sections(plan).values()
+    assert lines[-1] == (
+        "It tells a win rate below about 30 % or above about 70 % from 50 %, in 4 of 5 runs: "
+        "50 prompts without ties (a tie tells less)"
+    )
 
 
 def test_requests_of_a_run_are_counted_with_retries_and_cached_outcomes() -> None:
