@@ -279,8 +279,8 @@ class Schedule:
         """Return whether the test, or else the interval at this planned look, is conclusive."""
         if progress.test:
             return progress.test.decision is not None
+        from bakeoff.analysis.findings import interval_outcome
         from bakeoff.analysis.pair import summarize_pair
-        from bakeoff.analysis.verdict import interval_outcome
 
         prompts = {prompt.id: prompt for prompt in self.prompts}  # their tags name clusters
         data = replace(self._pair_data(progress, judgments_of), prompts=prompts)

@@ -6,8 +6,8 @@ from typing import Self
 
 from pydantic import Field
 
+from bakeoff.records.pair_summary import Outcome
 from bakeoff.records.record import Record
-from bakeoff.records.summary import Outcome
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
 

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from bakeoff.records.looks import PairRecord
-from bakeoff.records.summary import Outcome
+from bakeoff.records.pair_summary import Outcome
 from bakeoff.stats.results import Estimate
 
 
