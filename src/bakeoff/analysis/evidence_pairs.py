@@ -34,6 +34,10 @@ def build_pair_data(evidence: Evidence, config: AnalysisConfig) -> list[PairData
     for failure in evidence.failures:
         if failure.first and failure.second and failure.participant not in people:
             failures[frozenset((failure.first, failure.second))].append(failure)
+    incomplete: dict[str, set[str]] = defaultdict(set)
+    for failure in evidence.failures:
+        if failure.stage == "completion":
+            incomplete[failure.participant].add(failure.prompt_id)
     compared = [
         (a, b)
         for a, b in combinations(evidence.models, 2)
@@ -51,6 +55,7 @@ def build_pair_data(evidence: Evidence, config: AnalysisConfig) -> list[PairData
             config._replace(design=evidence.design.for_pair(a, b), pairs=len(compared)),
             clusters_by_prompt=clusters,
             identical=identical.get(frozenset((a, b)), frozenset()),
+            incomplete=incomplete[a] | incomplete[b],
             labels=labels[a, b],
             label_selection=evidence.human_sample,
         )

@@ -49,7 +49,7 @@ def _model_names_in_explanations(inputs: CheckInput) -> Iterator[Finding]:
         reason = judgment.verdict.reason.lower()
         mentioned = [name for name in names if name in reason]
         if mentioned:
-            text = inputs.data.judged_text(judgment.prompt_id)
+            text = _judged_text(inputs.data, judgment.prompt_id)
             named += any(name not in text for name in mentioned)
     if named > MAX_NAMED * len(explained):
         yield Finding(
@@ -58,6 +58,16 @@ def _model_names_in_explanations(inputs: CheckInput) -> Iterator[Finding]:
             f"{named} of {len(explained)} explanations name a model, so the judge was not blind",
             "judge again without names",
         )
+
+
+def _judged_text(data: PairData, prompt_id: str) -> str:
+    """The messages and completions that a judge may have read for a prompt, in lower case."""
+    prompt = data.prompts.get(prompt_id)
+    texts = [message.content for message in prompt.messages] if prompt else []
+    for model in (data.a, data.b):
+        completions = data.completions.get(model, {}).get(prompt_id, ())
+        texts += [completion.text for completion in completions]
+    return "\n".join(texts).lower()
 
 
 def _flipped_verdicts(inputs: CheckInput) -> Iterator[Finding]:

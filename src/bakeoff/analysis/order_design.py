@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import NamedTuple, Self
 
 import numpy as np
+from scipy.stats import binomtest
 
 from bakeoff.analysis.aggregate import (
     JudgeTable,
@@ -15,9 +16,15 @@ from bakeoff.analysis.aggregate import (
     aggregate_by_judge,
     aggregate_by_prompt,
 )
-from bakeoff.analysis.judgment_table import POINTWISE, UNKNOWN, JudgmentTable
+from bakeoff.analysis.judgment_table import POINTWISE, UNKNOWN, JudgmentTable, group_means
 from bakeoff.stats.arrays import Codes, Mask, Values
-from bakeoff.stats.order_strata import A_FIRST, B_FIRST, BOTH, order_predictability
+from bakeoff.stats.order_strata import (
+    A_FIRST,
+    B_FIRST,
+    BOTH,
+    order_predictability,
+    welch_p,
+)
 
 _NUMBERS = re.compile(r"(\d+)")
 
@@ -201,8 +208,6 @@ class OrderDesign:
     @cached_property
     def unpredictable(self) -> Mask:
         """Whether nothing predicts the order of each of `rows`: always so in both orders."""
-        if self.sequential:
-            return np.ones(len(self.order), dtype=np.bool_)
         predictable = [code for code, single in self.single_orders.items() if single.p <= MIN_P]
         single = np.isin(self.order, (A_FIRST, B_FIRST))
         unpredictable: Mask = single & ~np.isin(self.rows.judge, predictable)
@@ -211,14 +216,47 @@ class OrderDesign:
     def deciding(self, rows: Mask | None = None) -> Mask:
         """Which of `rows` decide, if only those in the mask are used; all are by default."""
         deciding = self.unpredictable & (rows if rows is not None else True)
-        if self.sequential:
-            return deciding
         for code in self.single_orders:
             of_judge = deciding & (self.rows.judge == code)
             orders = [of_judge & (self.order == order) for order in (A_FIRST, B_FIRST)]
-            if min(mask.sum() for mask in orders) < MIN_PER_ORDER:
+            if not self._are_enough(*(int(mask.sum()) for mask in orders)):
                 deciding &= ~(orders[0] | orders[1])
-        return deciding
+        return np.asarray(deciding & ~np.isin(self.rows.judge, self.selected))
+
+    def _are_enough(self, a_first: int, b_first: int) -> bool:
+        """Whether these numbers of prompts in each single order decide.
+
+        With early stopping the order was drawn at random for each prompt, so that few prompts are
+        enough; numbers that a fair coin does not explain were not drawn so.
+        """
+        if self.sequential:
+            return bool(binomtest(a_first, max(1, a_first + b_first)).pvalue > MIN_P)
+        return min(a_first, b_first) >= MIN_PER_ORDER
+
+    @cached_property
+    def selected(self) -> list[int]:
+        """The judges whose prompts in both orders were selected by their verdicts.
+
+        The preferences in one and the same order differ between the prompts judged in both orders
+        and those in this order only: the second order was judged where the first had one outcome.
+        """
+        return [code for code in self.single_orders if self._selection_p(code) <= MIN_P]
+
+    def _selection_p(self, code: int) -> float:
+        """Twice the smaller p-value of Welch's test in either order; 1 with few prompts."""
+        if self._majority:
+            return 1.0
+        table = self.table.take(self.known & (self.table.judge == code))
+        of_judge = self.by_judge.judge == code
+        both = self.by_judge.rows.prompt[of_judge & (self._order_by_judge == BOTH)]
+        p_values = [1.0]
+        for a_first in (True, False):
+            shown = table.take(table.recorded & (table.a_first == a_first))
+            prompts, values = group_means(shown.prompt, shown.preference)
+            samples = [values[np.isin(prompts, both)], values[~np.isin(prompts, both)]]
+            if min(map(len, samples)) >= MIN_PER_ORDER:
+                p_values.append(welch_p(*samples))
+        return min(1.0, 2 * min(p_values))
 
     @cached_property
     def identified(self) -> bool:

@@ -9,7 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bakeoff.analysis.aggregate import aggregate_by_judge, aggregate_by_prompt, rounded_preferences
+from bakeoff.analysis.aggregate import (
+    aggregate_by_judge,
+    aggregate_by_prompt,
+    rounded_preferences,
+    side_values,
+)
 from bakeoff.analysis.agreement import judge_agreements, variance_components
 from bakeoff.analysis.bias import (
     length_and_style_controls,
@@ -27,16 +32,17 @@ from bakeoff.analysis.people import summarize_people
 from bakeoff.analysis.text_features import TextDifferences
 from bakeoff.records import Accounting, Counts, PairSummary, ScoreDifference, ScoreStats
 from bakeoff.stats.arrays import Values
-from bakeoff.stats.intervals import cluster_means, cluster_t_interval, proportion, t_interval
+from bakeoff.stats.intervals import cluster_means, cluster_t_interval, t_interval
+from bakeoff.stats.order_strata import BOTH
 from bakeoff.stats.panels import between_judge_interval
-from bakeoff.stats.power import power_analysis
+from bakeoff.stats.power import power_of_mean
 from bakeoff.stats.results import Estimate, Power
 from bakeoff.stats.sequential import (
     anytime_test,
     mean_confidence_sequence,
     sign_confidence_sequence,
 )
-from bakeoff.stats.tests import sign_flip_test, sign_test
+from bakeoff.stats.tests import sign_flip_test, sign_test, tested_win_rate
 
 
 def summarize_pair(data: PairData) -> PairSummary:
@@ -104,7 +110,7 @@ def summarize_pair(data: PairData) -> PairSummary:
         other_judges=_other_judges(data),
         flip_rates=tuple(flip_rates(data)),
         agreement=tuple(judge_agreements(data)),
-        power=_power(data, units) if len(units) > 1 else None,
+        power=_power(data, rate),
         variance=variance_components(data),
         accounting=verdict_accounting(data, deciding.rows),
         margin=data.margin,
@@ -113,19 +119,29 @@ def summarize_pair(data: PairData) -> PairSummary:
     )
 
 
-def _power(data: PairData, units: Values) -> Power:
-    anytime = data.config.alpha if data.config.design.sequential else None
-    return power_analysis(units, data.margin / 100, anytime=anytime)
+def _power(data: PairData, rate: Estimate) -> Power | None:
+    """The power of the win rate that decides; more prompts are another look at the pair."""
+    if rate.n < 2 or rate.se is None:
+        return None
+    alpha = data.config.alpha if data.config.design.sequential else None
+    sd, margin = rate.se * math.sqrt(rate.n), data.margin / 100
+    later = 0.05 / data.config.pairs
+    return power_of_mean(rate.estimate, sd, rate.n, margin, anytime=alpha, later=later)
 
 
 def _decisive_share(data: PairData) -> Estimate | None:
     """The share of decisive prompts that a won; None without decisive prompts."""
     wins, losses = data.wins_and_losses
     n, alpha = wins + losses, data.config.alpha
-    if not (data.config.design.sequential and n):
-        return proportion(wins, n, 1 - alpha)
-    low, high = sign_confidence_sequence(wins, losses, alpha)
-    return Estimate(wins / n, low, high, "confidence sequence, beta mixture", n)
+    if not n:
+        return None
+    if data.config.design.sequential:
+        low, high = sign_confidence_sequence(wins, losses, alpha)
+        return Estimate(wins / n, low, high, "confidence sequence, beta mixture", n)
+    decisive = data.prompt_table.side != 0
+    clusters = None if data.clusters is None else data.clusters[decisive]
+    values = side_values(data.prompt_table.side[decisive])
+    return tested_win_rate(values, clusters, 1 - alpha).rate
 
 
 def _published(data: PairData, rate: Estimate) -> dict[str, Any]:
@@ -134,16 +150,21 @@ def _published(data: PairData, rate: Estimate) -> dict[str, Any]:
     prompts = aggregate_by_prompt(aggregate_by_judge(table).rows, data.config.panel)
     published = cluster_t_interval(rounded_preferences(prompts), data.tag_clusters(prompts.prompt))
     wins, losses = int((prompts.side == 1).sum()), int((prompts.side == -1).sum())
+    design, deciding = data.order_design, data.deciding
+    left_out = len(prompts) - deciding.prompts
     reasons = {
         "identical completions are ties": bool(len(data.identical_prompts)),
-        "both orders of presentation have equal weights": data.order_design.identified,
+        "both orders of presentation have equal weights": design.identified
+        and bool((design.order[design.deciding()] != BOTH).any()),
+        "a verdict without a recorded order does not count": 0 < design.unknown_share < 1,
+        f"{left_out} prompts do not decide": left_out > 0,
     }
     why = " and ".join(reason for reason, applies in reasons.items() if applies)
     differs = abs(published.estimate - rate.estimate) >= 1e-9
     return {
         "published": published,
         "published_test": sign_test(wins, losses),
-        "published_differs": f"in the deciding win rate {why}" if differs else "",
+        "published_differs": f"in the win rate that decides, {why}" if differs else "",
     }
 
 
@@ -256,14 +277,16 @@ def _judgments_by_order(data: PairData) -> dict[str, int]:
 def _worst_case(data: PairData, rows: WeightedRows) -> tuple[float, float]:
     """The win rate if every failed verdict were a loss of a, and if every one were a win.
 
-    A prompt whose verdicts all failed counts like one that decides.
+    A prompt whose verdicts all failed counts like one that decides, and so does one that a model
+    failed to complete: completions may fail where a model is weak.
     """
     failed = Counter(failure.prompt_id for failure in data.failures)
     failed_counts = np.array([failed[prompt_id] for prompt_id in data.prompt_ids])
     judged = np.bincount(data.judgment_table.prompt, minlength=len(data.prompt_ids))
     lost = (failed_counts / np.maximum(1, failed_counts + judged))[rows.prompt]
     decided = {data.prompt_ids[prompt] for prompt in np.unique(rows.prompt).tolist()}
-    share = len(decided) / len(decided | failed.keys())  # of the prompts that decide
+    incomplete = data.incomplete - set(data.prompt_ids)
+    share = len(decided) / len(decided | failed.keys() | incomplete)  # of those that decide
     won = share * math.fsum(rows.weight * rows.preference * (1 - lost))
     undecided = share * math.fsum(rows.weight * lost) + 1 - share
     return max(0.0, won), min(1.0, won + undecided)

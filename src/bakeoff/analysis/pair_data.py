@@ -1,10 +1,10 @@
 """The evidence on a pair of models, arranged for analysis, and the settings of the analysis."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from pydantic import JsonValue
@@ -85,6 +85,8 @@ class PairData:
     """Name of the cluster of each prompt that shares one, by id."""
     identical: Set[tuple[str, int]] = frozenset()
     """Prompt id and sample of the completions of a and b with the same text."""
+    incomplete: Set[str] = frozenset()
+    """Ids of the prompts that a or b failed to complete."""
     labels: Sequence[Judgment] = ()
     """Judgments of people, if there are other judges too."""
     label_selection: HumanSample = "random"
@@ -99,6 +101,11 @@ class PairData:
     def name(self) -> str:
         """The name of the pair in flags."""
         return f"{self.a} against {self.b}"
+
+    @property
+    def look(self) -> str | None:
+        """The look at the pair in words, such as `second look`; None for the first one."""
+        return self.config.design.label(self.a, self.b)
 
     @cached_property
     def prompt_ids(self) -> list[str]:
@@ -177,6 +184,23 @@ class PairData:
         """A row per prompt, from all judges but this one."""
         others = self.judge_table.without_judge(self.judges.index(judge))
         return aggregate_by_prompt(others, self.config.panel)
+
+    def of_prompts(self, prompts: Codes) -> Self:
+        """The data on these prompts, indices into `prompt_ids`, without labels of people."""
+        ids = {self.prompt_ids[prompt] for prompt in prompts.tolist()}
+        completions = {
+            model: {prompt_id: texts for prompt_id, texts in by_prompt.items() if prompt_id in ids}
+            for model, by_prompt in self.completions.items()
+            if model in (self.a, self.b)
+        }
+        return replace(
+            self,
+            completions=completions,
+            judgments=[judgment for judgment in self.judgments if judgment.prompt_id in ids],
+            failures=[failure for failure in self.failures if failure.prompt_id in ids],
+            incomplete=self.incomplete & ids,
+            labels=(),
+        )
 
     def _records(self, table: PromptTable) -> list[Comparison]:
         return table.comparisons(self.a, self.b, self.prompt_ids)
@@ -308,15 +332,6 @@ class PairData:
         """The judged prompts whose completions are all identical, as indices into `prompt_ids`."""
         texts = [row for row, a, b in self.paired_completions() if _same_texts(a, b)]
         return self.prompt_table.prompt[texts]
-
-    def judged_text(self, prompt_id: str) -> str:
-        """The messages and completions that a judge may have read for a prompt, in lower case."""
-        prompt = self.prompts.get(prompt_id)
-        texts = [message.content for message in prompt.messages] if prompt else []
-        for model in (self.a, self.b):
-            completions = self.completions.get(model, {}).get(prompt_id, ())
-            texts += [completion.text for completion in completions]
-        return "\n".join(texts).lower()
 
     def unit_means(self, values: Values) -> Values:
         """Cluster means of one value per row; the values themselves without clusters."""

@@ -21,7 +21,9 @@ from bakeoff.stats.arrays import Codes, Mask, Values
 from bakeoff.stats.ranks import letter_display, rank_intervals
 from bakeoff.stats.ratings import PairwiseOutcomes, bradley_terry
 from bakeoff.stats.results import BradleyTerryFit
+from bakeoff.stats.tests import sign_test
 
+_MAX_COUNT_EXCESS = 0.05  # of the share of winners over the mean preference
 _UNKNOWN = 2  # code of an unrecorded order; 0 is a shown first, 1 is b
 
 
@@ -57,26 +59,38 @@ def rank_models(models: Sequence[str], pairs: Sequence[tuple[PairSummary, PairDa
     judged = [(pair, data) for pair, data in pairs if len(data.prompt_table)]
     if len(models) < 3 or not judged:
         return Ranking([])
-    passing = [data for pair, data in judged if pair.outcome != "withheld"]
+    reasons = {(pair.a, pair.b): _reason(pair) for pair, _ in judged}
+    passing = [data for pair, data in judged if not reasons[pair.a, pair.b]]
     everything = [data for _, data in judged]
     if len(passing) == len(judged):
         return _fit(models, passing)
     published = _without_ranks(_fit(models, everything, everything=True))
     if _components(models, passing) > _components(models, everything):
-        kinds = Counter(_withholding(pair) for pair, _ in judged if pair.outcome == "withheld")
-        reasons = ", ".join(f"{kind} in {count}" for kind, count in kinds.most_common())
+        kinds = Counter(filter(None, reasons.values()))
+        text = ", ".join(f"{kind} in {count}" for kind, count in kinds.most_common())
         return Ranking(
             [],
             withheld=f"Ranking withheld: {kinds.total()} of {len(judged)} pairs allow no "
-            f"conclusion ({reasons})",
+            f"conclusion ({text})",
             published=published,
         )
     return _fit(models, passing)._replace(published=published)
 
 
-def _withholding(pair: PairSummary) -> str:
-    """The kind of the first finding that withholds the verdict."""
-    return next(reason.kind for reason in pair.reasons if reason.kind not in WEAKENING)
+def _reason(pair: PairSummary) -> str:
+    """Why a pair says nothing about ranks, as the kind of a finding; empty if it does.
+
+    Ratings count winners. Where significantly more prompts are won by a model whose mean preference
+    does not show it better, counts mislead.
+    """
+    if pair.outcome == "withheld":
+        return next(reason.kind for reason in pair.reasons if reason.kind not in WEAKENING)
+    rate, share = pair.win_rate, pair.winner_share
+    if rate is None or share is None or abs(share - rate.estimate) < _MAX_COUNT_EXCESS:
+        return ""
+    by_counts = "better" if pair.wins > pair.losses else "worse"
+    significant = sign_test(pair.wins, pair.losses).p < 0.05
+    return "counts disagree" if significant and pair.outcome != by_counts else ""
 
 
 def _without_ranks(ranking: Ranking) -> Ranking:

@@ -71,6 +71,16 @@ def _single_orders(inputs: CheckInput) -> Iterator[Finding]:
     design, action = inputs.data.order_design, "judge each pair in both orders"
     if design.identified or design.unknown_share == 1:
         return
+    if design.selected:
+        judges = " and ".join(design.table.judges[code] for code in design.selected)
+        yield Finding(
+            "second order selected",
+            len(design.selected),
+            f"{judges} judged the second order where the first one had another outcome than "
+            "elsewhere: the prompts in both orders are a selection",
+            action,
+        )
+        return
     models = (inputs.pair.a, inputs.pair.b)
     yield from (single_order_finding(single, models, action) for single in design.singles)
 
@@ -140,17 +150,18 @@ def _failed_verdicts(inputs: CheckInput) -> Iterator[Finding]:
     if share > MAX_FAILED:
         message = f"{counts.failed} of {counts.asked} verdicts failed ({100 * share:.1f} %)"
         yield Finding("failures", share, message, action)
-    low, high = worst_case_interval(inputs.pair) or (0.5, 0.5)
+    interval = worst_case_interval(inputs.pair)
+    low, high = interval or (0.5, 0.5)
     margin = inputs.pair.margin / 100
     undecided = {
         "better": low <= 0.5,
         "worse": high >= 0.5,
         "equivalent": low < 0.5 - margin or high > 0.5 + margin,
     }
-    if counts.failed and undecided.get(inputs.outcome):
+    if interval and undecided.get(inputs.outcome):
         message = (
-            "with all verdicts, whatever the failed ones would have been, the win rate may be "
-            f"between {100 * low:.1f} and {100 * high:.1f} %"
+            "with all prompts, whatever the failed verdicts and completions would have been, the "
+            f"win rate may be between {100 * low:.1f} and {100 * high:.1f} %"
         )
         yield Finding("failures decide", share, message, action)
 

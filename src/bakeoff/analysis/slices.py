@@ -1,12 +1,20 @@
 """The win rate by prompt tag, with p-values adjusted for the number of tags."""
 
+import math
 from collections import defaultdict
+from collections.abc import Sequence
 
+from bakeoff.analysis.checks import WEAKENING
 from bakeoff.analysis.deciding_rate import DecidingRate, deciding_rate
-from bakeoff.analysis.pair_data import PairData
+from bakeoff.analysis.pair import summarize_pair
+from bakeoff.analysis.pair_data import PairData, is_cluster_tag
 from bakeoff.analysis.sample_checks import counts_disagree
-from bakeoff.records import CLUSTER_TAG, Slice, SliceOutcome
-from bakeoff.stats.results import NO_INTERVAL
+from bakeoff.analysis.verdict import decide
+from bakeoff.records import Slice, SliceOutcome
+from bakeoff.stats.arrays import Codes
+from bakeoff.stats.intervals import smoothed_variance
+from bakeoff.stats.panels import shrunken_rates
+from bakeoff.stats.results import NO_INTERVAL, Estimate
 from bakeoff.stats.tests import holm
 
 
@@ -15,35 +23,50 @@ def tag_slices(data: PairData, *, withheld: bool) -> list[Slice]:
     rows_by_tag: dict[str, list[int]] = defaultdict(list)
     for row, prompt in enumerate(data.prompt_table.prompt.tolist()):
         for tag in sorted(set(data.tags(data.prompt_ids[prompt]))):
-            if not tag.startswith(CLUSTER_TAG):
+            if not is_cluster_tag(tag):
                 rows_by_tag[tag].append(row)
     tags = sorted(rows_by_tag, key=lambda tag: (-len(rows_by_tag[tag]), tag))
-    rates = [
-        deciding_rate(data.order_design, data.inference, data.prompt_table.prompt[rows_by_tag[tag]])
-        for tag in tags
-    ]
+    prompts = [data.prompt_table.prompt[rows_by_tag[tag]] for tag in tags]
+    rates = [deciding_rate(data.order_design, data.inference, codes) for codes in prompts]
     adjusted = holm([rate.test.p for rate in rates])
+    shrunken = _shrunken([rate.rate for rate in rates])
     return [
-        _slice(tag, len(rows_by_tag[tag]), rate, p, withheld=withheld)
-        for tag, rate, p in zip(tags, rates, adjusted, strict=True)
+        Slice(
+            tag=tag,
+            prompts=len(codes),
+            win_rate=rate.rate,
+            p=rate.test.p,
+            adjusted_p=p,
+            shrunken=expected,
+            outcome=None if withheld else _outcome(data, codes, rate, p),
+        )
+        for tag, codes, rate, p, expected in zip(
+            tags, prompts, rates, adjusted, shrunken, strict=True
+        )
     ]
 
 
-def _slice(
-    tag: str, prompts: int, rate: DecidingRate, adjusted_p: float, *, withheld: bool
-) -> Slice:
-    decides = rate.identified and rate.rate.method != NO_INTERVAL and not withheld
-    return Slice(
-        tag=tag,
-        prompts=prompts,
-        win_rate=rate.rate,
-        p=rate.test.p,
-        adjusted_p=adjusted_p,
-        outcome=_outcome(rate, adjusted_p) if decides else None,
-    )
+def _shrunken(rates: Sequence[Estimate]) -> Sequence[float | None]:
+    """The rates shrunk towards their common mean; standard errors are smoothed, so none is 0."""
+    if len(rates) < 2:
+        return [None] * len(rates)
+    ses = [
+        math.sqrt(smoothed_variance(rate.estimate, rate.n * (rate.se or 0.0) ** 2, rate.n) / rate.n)
+        for rate in rates
+    ]
+    return shrunken_rates([rate.estimate for rate in rates], ses).rates
 
 
-def _outcome(rate: DecidingRate, adjusted_p: float) -> SliceOutcome:
+def _outcome(
+    data: PairData, prompts: Codes, rate: DecidingRate, adjusted_p: float
+) -> SliceOutcome | None:
+    """The outcome of a slice; None if it has too few prompts or if a check withholds it."""
+    if not rate.identified or rate.rate.method == NO_INTERVAL:
+        return None
     if adjusted_p >= 0.05 or counts_disagree(rate.rows.winner_share, rate.rate.estimate):
         return "no difference shown"
+    within = data.of_prompts(prompts)
+    reasons = decide(summarize_pair(within), within).reasons
+    if any(reason.kind not in WEAKENING for reason in reasons):
+        return None
     return "better" if rate.rate.estimate > 0.5 else "worse"

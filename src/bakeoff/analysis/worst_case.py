@@ -14,7 +14,7 @@ def worst_case_interval(pair: PairSummary) -> tuple[float, float] | None:
     failures or without a win rate.
     """
     rate, bounds = pair.win_rate, pair.accounting.worst_case
-    if rate is None or bounds is None or not pair.accounting.failed:
+    if rate is None or bounds is None or bounds[1] - bounds[0] < 1e-9:
         return None
     z = float(norm.ppf(0.975))
     errors = (rate.estimate - rate.low) / z, (rate.high - rate.estimate) / z

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -203,7 +204,24 @@ def _add_score(
 
 
 def _time(value: JsonValue) -> float | None:
-    """Return a time in seconds since 1970; None for any other value."""
+    """Return a number, such as seconds since 1970, or an ISO 8601 text in seconds since 1970.
+
+    None for any other value. Only the order and the distances of times matter.
+    """
+    if isinstance(value, str):
+        try:
+            return datetime.fromisoformat(value.strip()).timestamp()
+        except ValueError:
+            return _number(value)
+    return _number(value)
+
+
+def _number(value: JsonValue) -> float | None:
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         return None
     return float(value)

@@ -59,7 +59,16 @@ STANDARD_COLUMNS: dict[str, tuple[str, ...]] = {
     "model": (),
     "score": (),
     "completion": ("response", "output"),
-    "time": ("tstamp", "timestamp"),
+    "time": (
+        "tstamp",
+        "timestamp",
+        "created_at",
+        "created",
+        "judged_at",
+        "scored_at",
+        "datetime",
+        "date",
+    ),
 }
 
 # The winners of FastChat's two games, in the second of which model_2 was shown first.

@@ -43,7 +43,7 @@ def win_rate(values: Values, clusters: Codes | None = None, level: float = 0.95)
     estimate = score_rate(values, clusters, level)
     if len(values) >= MIN_INTERVAL_PROMPTS and estimate.n >= MIN_INTERVAL_CLUSTERS:
         return estimate
-    return Estimate(estimate.estimate, 0.0, 1.0, NO_INTERVAL, estimate.n)
+    return Estimate(estimate.estimate, 0.0, 1.0, NO_INTERVAL, estimate.n, estimate.se, level)
 
 
 def score_rate(values: Values, clusters: Codes | None = None, level: float = 0.95) -> Estimate:
@@ -60,7 +60,7 @@ def score_rate(values: Values, clusters: Codes | None = None, level: float = 0.9
     low, high = moments.interval(level)
     count = moments.clusters
     method = SCORE_METHOD if count == len(values) else f"{SCORE_METHOD} over {count} clusters"
-    return Estimate(0.5 + moments.deviation, low, high, method, count, moments.se)
+    return Estimate(0.5 + moments.deviation, low, high, method, count, moments.se, level)
 
 
 class ClusterMoments(NamedTuple):
@@ -187,7 +187,7 @@ def t_interval(values: Values, level: float = 0.95) -> Estimate:
         return Estimate(mean, mean, mean, "one value: no interval", n)
     se = float(values.std(ddof=1)) / math.sqrt(n)
     half = float(stats.t.ppf((1 + level) / 2, n - 1)) * se
-    return Estimate(mean, mean - half, mean + half, "t", n, se)
+    return Estimate(mean, mean - half, mean + half, "t", n, se, level)
 
 
 def cluster_t_interval(values: Values, clusters: Codes | None, level: float = 0.95) -> Estimate:

@@ -8,6 +8,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import ttest_ind
 
 from bakeoff.stats.arrays import Codes, Mask, Values
 from bakeoff.stats.intervals import (
@@ -104,7 +105,8 @@ def _score_rate(
         return TestedRate(rate, SignificanceResult(1.0, NO_INTERVAL, units))
     moments = (mean, variance * units, units, degrees)
     low, high = score_interval(*moments, level)
-    rate = Estimate(mean, low, high, f"{SCORE_METHOD}, {_BALANCED}", units, math.sqrt(variance))
+    method = f"{SCORE_METHOD}, {_BALANCED}"
+    rate = Estimate(mean, low, high, method, units, math.sqrt(variance), level)
     test = SignificanceResult(score_test_p(*moments), f"{SCORE_TEST_METHOD}, {_BALANCED}", units)
     return agreeing(rate, test, level)
 
@@ -138,6 +140,15 @@ def order_predictability(a_first: Mask, positions: Values, tags: Mask) -> float:
         orders = rng.permuted(np.tile(a_first, (min(step, wanted - start), 1)), axis=1)
         extreme += (statistics(orders) >= observed).sum(axis=1)
     return min(1.0, 2 * float(1 + extreme.min()) / (1 + wanted))
+
+
+def welch_p(first: Values, second: Values) -> float:
+    """The two-sided p-value of Welch's test of equal means, of at least two values each.
+
+    One more 0 and one more 1 in each sample keep a variance where all values are equal.
+    """
+    samples = (np.append(first, (0.0, 1.0)), np.append(second, (0.0, 1.0)))
+    return float(ttest_ind(*samples, equal_var=False).pvalue)
 
 
 def _standardized(features: Values | Mask) -> Values:

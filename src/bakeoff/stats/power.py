@@ -10,6 +10,7 @@ from scipy import stats
 from scipy.special import betaincinv, ndtr
 
 from bakeoff.stats.arrays import Codes, Values
+from bakeoff.stats.intervals import smoothed_variance
 from bakeoff.stats.results import Power, VarianceComponents
 
 _SAME_VERDICT = 0.95  # probability from which a second order is not needed
@@ -74,41 +75,62 @@ def difference_sd(omega: float, sigmas: Sequence[float] = (), samples: Sequence[
     return math.sqrt(omega + sum(s / k for s, k in zip(sigmas, samples, strict=True)))
 
 
-def power_analysis(values: Values, margin: float, *, anytime: float | None = None) -> Power:
+def power_analysis(
+    values: Values, margin: float, *, anytime: float | None = None, later: float | None = None
+) -> Power:
     """What n >= 1 per-prompt preferences can detect, and how many more would settle the question.
+
+    See `power_of_mean`. Raises ValueError for no values.
+    """
+    if not len(values):
+        raise ValueError("no values")
+    sd = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    return power_of_mean(
+        float(values.mean()), sd, len(values), margin, anytime=anytime, later=later
+    )
+
+
+def power_of_mean(
+    mean: float,
+    sd: float,
+    n: int,
+    margin: float,
+    *,
+    anytime: float | None = None,
+    later: float | None = None,
+) -> Power:
+    """What a mean of n >= 1 units detects, and how many more units would settle the question.
 
     Two ways settle it, and `needed` is the smaller number: the mean is told from 0.5, or, where it
     lies within the margin (a share), the whole interval is; each with 80 % power if the present
-    mean is the true one. Above 20,000 it is None: the models are too close to tell apart. The
-    number is that of a test at a fixed n; `anytime` is the alpha of a confidence sequence that
-    decides instead (early stopping, or a second look). It needs more prompts for the same power,
-    though half of such runs stop at about that number or before.
-
-    Raises ValueError for no values.
+    mean is the true one. Above 20,000 it is None: the models are too close to tell apart.
+    `detectable` is that of a test at a fixed n, or of a confidence sequence at the level `anytime`
+    that decides instead (early stopping, or a second look). `needed` is that of the procedure that
+    will decide then: a confidence sequence at the level `later` if more prompts are another look,
+    else the present one. A sequence needs more prompts for the same power, though half of such
+    runs stop at about that number or before.
     """
-    n = len(values)
-    if not n:
-        raise ValueError("no values")
-    sd = float(values.std(ddof=1)) if n > 1 else 0.0
     if sd <= 1e-9:
         # A unanimous sample has sd 0, but the next prompt may differ: as in the interval, one more
         # win and one more loss are added.
-        sd = float(np.append(values, (0.0, 1.0)).std(ddof=1))
-    difference = abs(float(values.mean()) - 0.5)
+        sd = math.sqrt(smoothed_variance(mean, 0.0, n) * (n + 2) / (n + 1))
+    difference = abs(mean - 0.5)
     ways = [(prompts_needed(sd, difference), "to tell it from 50 %")]
     if difference < margin - 1e-9:  # the same for 55 % and 45 %, which round differently
         within = "to show that it is within the margin"
         ways.append((prompts_for_equivalence(sd, difference, margin), within))
-    factor = 1.0 if anytime is None else sequential_factor(anytime)
-    enough = [(math.ceil(factor * count), target) for count, target in ways if count is not None]
+    now, then = (
+        1.0 if alpha is None else sequential_factor(alpha) for alpha in (anytime, later or anytime)
+    )
+    enough = [(math.ceil(then * count), target) for count, target in ways if count is not None]
     needed, target = min(enough, default=(None, ways[-1][1]))
     if needed is not None and needed > MAX_ADVISED:
         needed = None
     return Power(
-        detectable=detectable_effect(sd * math.sqrt(factor / n)),
+        detectable=detectable_effect(sd * math.sqrt(now / n)),
         needed=needed,
         more=max(0, needed - n) if needed is not None else None,
-        method=f"80 % power, {target}{'' if anytime is None else ', at any look'}",
+        method=f"80 % power, {target}{', at any look' if then > 1 else ''}",
     )
 
 

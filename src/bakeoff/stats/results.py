@@ -16,7 +16,7 @@ NO_INTERVAL = "too few for an interval"
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimate with its 95 % confidence interval.
+    """An estimate with its confidence interval, of 95 % unless `level` differs.
 
     With early stopping, the pairs of a run share the error rate of 5 %, which makes intervals
     wider. The interval is a point where the data have no variation; `method` says so.
@@ -31,6 +31,8 @@ class Estimate:
     """Units of inference."""
     se: float | None = None
     """Standard error; None if the method has none."""
+    level: float = 0.95
+    """Confidence level of the interval; that of a planned look is higher."""
 
 
 @dataclass(frozen=True)

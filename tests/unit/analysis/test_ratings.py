@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bakeoff.analysis.evidence_pairs import build_pair_data
 from bakeoff.analysis.pair_data import AnalysisConfig
+from bakeoff.analysis.ratings import pairwise_outcomes
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import CLUSTER_TAG, Judgment, Rating, RatingModel, Summary
 from bakeoff.stats.ratings import PairwiseOutcomes, bradley_terry
@@ -203,20 +205,23 @@ def test_models_are_ranked_by_the_pairs_that_allow_a_conclusion() -> None:
 
 
 def test_a_prompt_judged_in_both_orders_counts_as_much_as_one_judged_in_one() -> None:
-    """a wins 40 prompts in both orders and loses 40 in one: neither is ahead."""
-    names = [("a", "b"), ("a", "c"), ("b", "c")]
-    twice = [judgment(n, winner, 1.0, second=loser) for n in range(40) for winner, loser in names]
-    once = [
-        judgment(n, winner, 0.0, second=loser) for n in range(40, 80) for winner, loser in names
-    ]
-    rows = [
-        *twice,
-        *shown_in_other_order(twice),
-        *(shown if i % 2 else shown_in_other_order([shown])[0] for i, shown in enumerate(once)),
-    ]
-    for winner in summarize(evidence(rows, ABC)).ratings:
-        assert winner.strength.estimate == pytest.approx(0, abs=0.1)
-    assert fitted(rows).prompts == 80
+    rows = [judgment(n, "ab"[n % 2], 1.0) for n in range(40)]
+    rows += shown_in_other_order(rows[:10])
+    (data,) = build_pair_data(evidence(rows), AnalysisConfig())
+    outcomes = pairwise_outcomes(("a", "b"), [data])
+    assert len(outcomes.values) == 50
+    by_prompt = np.bincount(outcomes.prompts, outcomes.counts)
+    assert by_prompt == pytest.approx(np.ones(40))
+
+
+def test_prompts_in_one_order_are_weighted_so_that_both_orders_count_equally() -> None:
+    rng = Random(3)
+    rows = [judgment(n, "a" if rng.random() < 0.3 else "b", 1.0) for n in range(100)]
+    (data,) = build_pair_data(evidence(rows), AnalysisConfig())
+    outcomes = pairwise_outcomes(("a", "b"), [data])
+    a_first = outcomes.left == 0
+    assert outcomes.counts[a_first].sum() == pytest.approx(50)
+    assert outcomes.counts[~a_first].sum() == pytest.approx(50)
 
 
 def test_repeats_judges_and_samples_are_averaged_before_the_winner_is_determined() -> None:

@@ -53,7 +53,7 @@ def test_the_sentence_has_the_number_of_prompts_that_decide_the_pair() -> None:
 
 
 def test_margin_0_never_gives_equivalence() -> None:
-    assert "no number of prompts" in pair(won(10, 10), margin=0).verdict
+    assert "too close to tell apart" in pair(won(10, 10), margin=0).verdict
 
 
 def test_no_judgments_are_not_enough_data() -> None:

@@ -70,7 +70,7 @@ def interval(estimate: Estimate) -> str:
     """A share with its 95 % interval, as `72.4 % (95 %: 61.0 to 81.3 %)`, if it has one."""
     if estimate.method == NO_INTERVAL:
         return f"{percent(estimate.estimate)} (no interval: too few)"
-    return f"{percent(estimate.estimate)} (95 %: {interval_text(estimate)})"
+    return f"{percent(estimate.estimate)} ({100 * estimate.level:.3g} %: {interval_text(estimate)})"
 
 
 def signed(value: float, digits: int) -> str:

@@ -26,7 +26,7 @@ def interval(estimate: Estimate | None) -> str:
     if estimate.method == NO_INTERVAL:
         return f"{100 * estimate.estimate:.1f}% [no interval: too few]"
     low, high = 100 * estimate.low, 100 * estimate.high
-    return f"{100 * estimate.estimate:.1f}% [95%: {low:.1f} to {high:.1f}]"
+    return f"{100 * estimate.estimate:.1f}% [{100 * estimate.level:.3g}%: {low:.1f} to {high:.1f}]"
 
 
 def agreement_line(agreement: Agreement) -> str:

@@ -74,7 +74,7 @@ def _overturned_by(pair: PairSummary) -> list[str]:
 def _missing_prompts(pair: PairSummary) -> list[str]:
     more = pair.power.more if pair.power else None
     if more is None:
-        return ["No number of prompts that one could judge would settle it: the two are too close."]
+        return ["The models are too close to tell apart: it would take more than 20,000 prompts."]
     return [f"About {more:,} more prompts would settle it, if the win rate stays as it is."]
 
 

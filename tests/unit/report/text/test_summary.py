@@ -168,7 +168,7 @@ def test_many_tags_are_cut_and_counted() -> None:
     rows = lines(pair(won(12, 8), prompts=prompts), "By tag").splitlines()
     assert len(rows) == 13
     assert rows[-1] == "and 8 more in results.json"
-    assert rows[0].startswith("t00: 100.0% [no interval: too few], n = 1, adjusted p = 1.000")
+    assert rows[0].startswith("t00: 100.0% [no interval: too few], n = 1, expect 64.8%, adjusted p")
 
 
 def test_adjusted_p_values_are_shown_with_several_pairs() -> None:
