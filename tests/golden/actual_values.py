@@ -13,19 +13,31 @@ import numpy as np
 import bakeoff
 from bakeoff.stats.agreement import cohen_kappa, fleiss_kappa, gwet_ac1, krippendorff_alpha
 from bakeoff.stats.alpaca_eval import AlpacaEvalInputs, length_controlled_win_rate
-from bakeoff.stats.calibration import lee_interval, ppi_plus_plus
+from bakeoff.stats.calibration import corrected_rate, lee_interval, ppi_plus_plus
 from bakeoff.stats.controls import Covariate, controlled_rate
-from bakeoff.stats.intervals import bca, proportion, t_interval, win_rate
+from bakeoff.stats.intervals import bca, proportion, score_test_p, t_interval, win_rate
+from bakeoff.stats.looks import obrien_fleming
+from bakeoff.stats.panels import between_judge_interval, shrunken_rates
 from bakeoff.stats.power import (
     detectable_effect,
+    detectable_rates,
     power_analysis,
     prompts_for_equivalence,
     prompts_needed,
     variance_components,
 )
 from bakeoff.stats.ratings import PairwiseOutcomes, bradley_terry
+from bakeoff.stats.results import TestedRate
 from bakeoff.stats.sequential import sign_e_process
-from bakeoff.stats.tests import holm, mcnemar, romano_wolf, sign_flip_test, sign_test
+from bakeoff.stats.tests import (
+    holm,
+    mcnemar,
+    paired_difference,
+    romano_wolf,
+    sign_flip_test,
+    sign_test,
+    tested_win_rate,
+)
 
 # Columns of the evaluation with custom column names.
 COLUMNS = {
@@ -52,15 +64,17 @@ def numbers_of(results: bakeoff.Results) -> NumbersByPair:
     """Every number of an audit that has an expected one."""
     summary = results.summary
     numbers = {f"{pair.a} vs {pair.b}": dict(_pair(pair)) for pair in summary.pairs}
-    if summary.ratings:
-        numbers["all"] = {
-            f"strength[{rating.model}]": rating.strength.estimate for rating in summary.ratings
-        }
-        model = summary.rating_model
-        assert model is not None
-        numbers["all"].update(
-            _present({"tie": model.tie_parameter, "first": model.first_advantage})
-        )
+    for key, ratings, model in (
+        ("all", summary.ratings, summary.rating_model),
+        ("all judged", summary.published_ratings, summary.published_rating_model),
+    ):
+        if model is not None:
+            numbers[key] = {
+                f"strength[{rating.model}]": rating.strength.estimate for rating in ratings
+            }
+            numbers[key].update(
+                _present({"tie": model.tie_parameter, "first": model.first_advantage})
+            )
     return {key: _present(values) for key, values in numbers.items()}
 
 
@@ -72,11 +86,13 @@ Numbers = Iterator[tuple[str, Any]]
 
 
 def _pair(pair: Any) -> Numbers:
-    for name in ("prompts", "clusters", "wins", "losses", "ties", "holm_p"):
-        yield name, getattr(pair, name)
+    yield from _fields("", pair, "prompts", "clusters", "wins", "losses", "ties", "holm_p")
+    yield from _fields("", pair, "identical", "repeated", "deciding_prompts", "winner_share")
     yield from _estimate("win_rate", pair.win_rate)
     yield from _estimate("decisive", pair.decisive_win_rate)
-    yield "sign.p", pair.test.p
+    yield "test.p", pair.test.p
+    yield from _estimate("published", pair.published)
+    yield "published.p", pair.published_test.p
     yield from _fields("", pair, "consistency", "flipped")
     order = pair.order
     yield from _fields("order.", order, "shown_first", "p")
@@ -147,8 +163,15 @@ def _people(people: Any) -> Numbers:
     yield from _estimate("people.win_rate", people.win_rate)
     yield from _agreement("people.judges", people.judge_agreement)
     yield from _agreement("people.among", people.voter_agreement)
-    yield from _estimate("people.corrected", people.corrected.value)
+    yield from _corrected("people.corrected", people.corrected)
+    yield "people.corrected.p", people.test.p
     yield from _fields("people.", people.corrected, "labeled", "unlabeled")
+
+
+def _corrected(name: str, rate: Any) -> Numbers:
+    yield from _estimate(name, rate.value)
+    yield from _estimate(f"{name}.published", rate.published)
+    yield from _estimate(f"{name}.labels_only", rate.labels_only)
 
 
 def _agreement(name: str, agreement: Any) -> Numbers:
@@ -203,10 +226,22 @@ def _tests(vectors: dict[str, Any]) -> Numbers:
         yield f"mcnemar {b}-{c}", mcnemar(b, c).p
     yield "flips", sign_flip_test(np.array(vectors["differences"])).p
     yield "more flips", sign_flip_test(np.array(vectors["more_differences"])).p
+    many, groups = np.array(vectors["many"]), np.array(vectors["groups"])
+    for name in ("singles", "few", "many", "rare"):
+        yield from _tested(f"tested {name}", tested_win_rate(np.array(vectors[name])))
+    yield from _tested("tested groups", tested_win_rate(many, groups))
+    paired = paired_difference(many, np.array(vectors["baseline"]))
+    yield from _estimate("paired", paired.difference)
+    yield "paired p", paired.test.p
     for at, p in enumerate(holm(vectors["p_values"])):
         yield f"holm {at}", p
     for at, p in enumerate(romano_wolf(np.array(vectors["families"]))):
         yield f"romano-wolf {at}", p
+
+
+def _tested(name: str, tested: TestedRate) -> Numbers:
+    yield from _estimate(name, tested.rate)
+    yield f"{name} p", tested.test.p
 
 
 def _agreement_of(vectors: dict[str, Any]) -> Numbers:
@@ -256,12 +291,25 @@ def _planning(vectors: dict[str, Any]) -> Numbers:
         yield from _fields(f"{name} power.", power, "detectable", "needed", "more")
     for sd, away, margin in ((0.4, 0.0, 0.05), (0.3, 0.02, 0.05)):
         yield f"fits {sd} {away} {margin}", prompts_for_equivalence(sd, away, margin)
+    for looks in (2, 3):
+        for at, alpha in enumerate(obrien_fleming(looks), start=1):
+            yield f"look {at} of {looks}", alpha
+    for n in (50, 100, 805):
+        yield f"tells {n}", detectable_rates(n)[1]  # type: ignore[index]
 
 
 def _labels(vectors: dict[str, Any]) -> Numbers:
     labels, judged = np.array(vectors["labels"]), np.array(vectors["judged"])
     n = len(labels)
     yield from _interval("ppi", ppi_plus_plus(labels, judged[:n], judged[n:]).value)
+    few = corrected_rate(labels, judged[:n], judged[n:])
+    yield from _corrected("few labels", few)
+    p = score_test_p(few.value.estimate, n * few.value.se**2, n, n - 1)  # type: ignore[operator]
+    yield "few labels.p", p
+    more = np.array(vectors["more_labels"])
+    n = len(more)
+    efficient = corrected_rate(more, judged[:n], judged[n:]).value
+    yield from _estimate("efficient", efficient)
     yield from _interval("lee", lee_interval(0.4, 1000, (0.7, 200), (0.9, 200)).value)  # type: ignore[union-attr]
 
 
@@ -288,6 +336,16 @@ def _variance(vectors: dict[str, Any]) -> Numbers:
     )
 
 
+def _panels(vectors: dict[str, Any]) -> Numbers:
+    panel = between_judge_interval(np.array(vectors["panel"], dtype=float))
+    yield from _estimate("random judges", panel.rate)  # type: ignore[union-attr]
+    yield "between judges", panel.between_judges  # type: ignore[union-attr]
+    shrunken = shrunken_rates(*np.array(vectors["slices"]).T)
+    yield from _fields("", shrunken, "overall", "between")
+    for at, rate in enumerate(shrunken.rates):
+        yield f"slice {at}", rate
+
+
 _GROUPS: dict[str, Callable[[dict[str, Any]], Numbers]] = {
     "intervals": _intervals,
     "tests": _tests,
@@ -298,4 +356,5 @@ _GROUPS: dict[str, Callable[[dict[str, Any]], Numbers]] = {
     "labels": _labels,
     "length": _length_of,
     "variance": _variance,
+    "panels": _panels,
 }

@@ -6,9 +6,12 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Any
+
+from tests.golden.reference_prompts import similar_prompts
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,28 @@ class Evaluation:
     cluster: dict[str, str] = field(default_factory=dict)
     people: frozenset[str] = frozenset()
     models: list[str] = field(default_factory=list)
+    prompts: dict[str, str] = field(default_factory=dict)  # texts, where the files have them
 
     def __post_init__(self) -> None:
         self.models = list(
             dict.fromkeys([*self.models, *(m for v in self.verdicts for m in (v.a, v.b))])
         )
+
+    @cached_property
+    def similar(self) -> dict[str, str]:
+        """Prompt -> name of the cluster of prompts with a similar text."""
+        return similar_prompts(self.prompts)
+
+
+def _by_text(
+    verdicts: list[Verdict],
+    texts: dict[tuple[str, str], str] | None = None,
+    tags: dict[str, str] | None = None,
+) -> Evaluation:
+    """An evaluation whose prompts are named by their text."""
+    return Evaluation(
+        verdicts, texts or {}, tags or {}, prompts={v.prompt: v.prompt for v in verdicts}
+    )
 
 
 def _json(folder: Path, name: str) -> Any:
@@ -83,7 +103,7 @@ def alpaca_eval(folder: Path) -> Evaluation:
             distance, name = min((abs(y - share), "a"), (abs(y - (1 - share)), "b"))
             first = name if distance <= 1e-3 else None  # the files are rounded
         evaluation.verdicts.append(Verdict(prompt, row["annotator"], a, b, y, first, _kind(raw)))
-    return Evaluation(evaluation.verdicts, evaluation.texts, evaluation.tags)
+    return _by_text(evaluation.verdicts, evaluation.texts, evaluation.tags)
 
 
 def arena_hard(folder: Path) -> Evaluation:
@@ -128,7 +148,7 @@ def llm_comparator(folder: Path) -> Evaluation:
             evaluation.verdicts.append(
                 Verdict(prompt, rating["rater_id"], a, b, y, first, _kind(score))
             )
-    return Evaluation(evaluation.verdicts, evaluation.texts, evaluation.tags)
+    return _by_text(evaluation.verdicts, evaluation.texts, evaluation.tags)
 
 
 def pandalm(folder: Path) -> Evaluation:
@@ -145,7 +165,7 @@ def pandalm(folder: Path) -> Evaluation:
         for judge in ("annotator1", "annotator2", "annotator3"):
             y = preference_of.get(str(row[judge]))
             evaluation.verdicts.append(Verdict(prompt, judge, a, b, y, kind=_kind(row[judge])))
-    return Evaluation(evaluation.verdicts, evaluation.texts)
+    return _by_text(evaluation.verdicts, evaluation.texts)
 
 
 def script(folder: Path) -> Evaluation:
@@ -163,7 +183,7 @@ def script(folder: Path) -> Evaluation:
             evaluation.verdicts.append(
                 Verdict(prompt, judge, a, b, y, "a", _kind(winner), scores, repeat)
             )
-    return Evaluation(evaluation.verdicts, evaluation.texts)
+    return _by_text(evaluation.verdicts, evaluation.texts)
 
 
 def script_swapped(folder: Path) -> Evaluation:
@@ -177,7 +197,7 @@ def script_swapped(folder: Path) -> Evaluation:
             y = 1 - y
         first = "b" if row["swapped"] else "a"
         verdicts.append(Verdict(row["prompt"], judge, a, b, y, first, _kind(row["winner"])))
-    return Evaluation(verdicts)
+    return _by_text(verdicts)
 
 
 def own_results(folder: Path) -> Evaluation:
@@ -212,7 +232,8 @@ def own_results(folder: Path) -> Evaluation:
     }
     specs = [spec.split("=", 1) for spec in document["config"]["judge"]]
     people = frozenset(name for name, spec in specs if spec.startswith("human:"))
-    return Evaluation(verdicts, texts, people=people, models=models)
+    prompts = {row["id"]: row["messages"][0]["content"] for row in document["prompts"]}
+    return Evaluation(verdicts, texts, people=people, models=models, prompts=prompts)
 
 
 def clusters(folder: Path) -> Evaluation:
@@ -277,7 +298,7 @@ def _is_score(raw: str) -> bool:
 
 def preferences(folder: Path) -> Evaluation:
     """Soft preferences in one random order, with scores."""
-    return Evaluation(
+    return _by_text(
         [
             Verdict(
                 *(row["prompt"], "judge", row["model_a"], row["model_b"]),

@@ -209,7 +209,7 @@ def llm_comparator(seed: int) -> Files:
         "rater-3": Judge(noise=1.5),
     }
     examples: list[Row] = []
-    for number in range(28):
+    for number in range(44):
         texts = answer(noise, number, 3), answer(noise, number, 3)
         flipped, gap = noise.chance(0.5), 0.5 + noise.logistic(0.7)
         scores: list[Row] = []
@@ -239,19 +239,23 @@ def llm_comparator(seed: int) -> Files:
 
 
 def pandalm(seed: int) -> Files:
-    """Four models, six pairs, three human annotators, an answer that is no text, a bad label."""
+    """Four models, six pairs, three human annotators, an answer that is no text, a bad label, two
+    prompts with the same answer by two models.
+    """
     noise = Noise(seed)
     strengths = {"elm": 0.8, "fir_2": 0.3, "hazel": -0.2, "iris": -0.9}
     names = list(strengths)
     annotators = Judge(noise=0.7, tie=0.5), Judge(noise=0.9, tie=0.3), Judge(noise=1.1, tie=0.4)
     texts = {
-        name: [answer(noise, number, 1 + at % 2) for number in range(14)]
+        name: [answer(noise, number, 1 + at % 2) for number in range(20)]
         for at, name in enumerate(names)
     }
+    for number in (3, 12):
+        texts["hazel"][number] = texts["elm"][number]
     rows: list[Row] = []
     for i, a in enumerate(names):
         for b in names[i + 1 :]:
-            for number in range(14):
+            for number in range(20):
                 gap = strengths[a] - strengths[b] + noise.logistic(0.6)
                 preferences = [judge.prefers(noise, gap) for judge in annotators]
                 labels = {1.0: 1, 0.0: 2, 0.5: 0}
@@ -270,7 +274,7 @@ def pandalm(seed: int) -> Files:
                     }
                 )
     for row in rows:
-        if row["cmp_key"].startswith("elm") and row["idx"] % 14 == 7:
+        if row["cmp_key"].startswith("elm") and row["idx"] % 20 == 7:
             row["response1"] = True
     rows[10]["annotator2"] = 9
     rows[61]["annotator3"] = None
@@ -345,10 +349,7 @@ def own_results(seed: int) -> Files:
     judges = {"strict": Judge(first=0.5, length=0.3), "kind": Judge(first=0.2, noise=0.9)}
     people = {"ann": Judge(noise=0.5, tie=0.6), "ben": Judge(noise=0.8, tie=0.4)}
     names, ids = list(strengths), [f"p{number:02}" for number in range(22)]
-    texts = {
-        name: [answer(noise, number, 2 + at % 2) for number in range(len(ids))]
-        for at, name in enumerate(names)
-    }
+    texts = {name: [answer(noise, number, 3) for number in range(len(ids))] for name in names}
     judgments: list[Row] = []
     failures: list[Row] = []
 
@@ -366,7 +367,7 @@ def own_results(seed: int) -> Files:
                         leaning = how.leaning(noise, gap, longer, shown) * shown
                         first = 0.5 if abs(leaning) < how.tie else float(leaning > 0)
                         two = (a, b) if shown == 1 else (b, a)
-                        if judge == "strict" and at % 9 == 5 and shown == -1 and b == "thyme":
+                        if judge == "strict" and at == 5 and shown == -1 and b == "thyme":
                             failures.append(
                                 {
                                     "stage": "judgment",
@@ -486,11 +487,11 @@ def scores(seed: int) -> Files:
 
 def preferences(seed: int) -> Files:
     """A CSV of soft preferences with scores, in both orders, which often contradict each other
-    without being even; 14 prompts, few enough for an exact permutation test.
+    without being even; 16 prompts, few enough for an exact permutation test.
     """
     noise, judge = Noise(seed), Judge(first=0.8, noise=0.4)
     rows: list[Row] = []
-    for number in range(14):
+    for number in range(16):
         gap, base = 0.4 + noise.logistic(0.4), 4 + noise.below(4)
         for shown in (1, -1):
             leaning = judge.leaning(noise, gap, 0, shown)
@@ -525,6 +526,20 @@ def vectors(seed: int) -> Files:
         """1 to 5, or none."""
         label = max(1, min(5, round(3 + quality + noise.logistic(0.6))))
         return None if noise.chance(0.1) else label
+
+    def panel() -> list[list[float | None]]:
+        """Verdicts of three judges on 40 prompts, some missing."""
+        judges = Judge(noise=0.7), Judge(noise=0.9, first=0.8), Judge(noise=0.5, first=-0.6)
+        rows: list[list[float | None]] = []
+        for _ in range(40):
+            gap = 0.2 + noise.logistic(0.7)
+            rows.append(
+                [
+                    None if noise.chance(0.05) else judge.prefers(noise, gap, shown=1)
+                    for judge in judges
+                ]
+            )
+        return rows
 
     strengths = (0.8, 0.4, 0.0, -0.3, -0.9)
     battles: list[list[float]] = []
@@ -571,6 +586,7 @@ def vectors(seed: int) -> Files:
         "ratings": [[rating(quality) for _ in range(4)] for quality in qualities],
         "battles": battles,
         "labels": labels[:50],
+        "more_labels": labels[:120],
         "judged": judged,
         "stream": [Judge().prefers(noise, 0.7, shown=0) for _ in range(60)],
         "nested": nested,
@@ -581,6 +597,9 @@ def vectors(seed: int) -> Files:
             [round(noise.logistic(), 4), round(0.5 + 0.3 * noise.uniform(), 4), at % 60]
             for at in range(120)
         ],
+        "panel": panel(),
+        "baseline": multiples(64, 4),
+        "slices": [[round(0.3 + 0.4 * noise.uniform(), 4), 0.02 + 0.01 * at] for at in range(8)],
     }
     return {"vectors.json": as_json(values)}
 

@@ -6,51 +6,63 @@ their source. Each number is listed under its source.
 
 Terms: a verdict is one judge's preference for a (1, 0.5 for a tie, 0, or a probability) in one
 order; y is a prompt's preference for a. Of the two models of a pair, a is the one that is always
-the first of a pair in the file, or else the first by name.
+the first of a pair in the file, or else the first by name. A unit is a prompt, or a cluster of
+prompts with a common cluster tag or similar texts. A row is a judge's preference on a prompt.
 """
 
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import evalica
 import krippendorff
 import numpy as np
+import pandas as pd
 import ppi_py
 import statsmodels.api as sm
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import stats
 from statsmodels.stats import inter_rater
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import NormalIndPower, normal_sample_size_one_tail
-from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.proportion import proportion_confint, proportions_ztest
+from statsmodels.stats.weightstats import DescrStatsW
 
 from tests.golden.formats import READERS, Evaluation, Verdict
+from tests.golden.reference_rows import ONE_ORDER, Row, View, decide, sides, sign, views_of
 
 Values = NDArray[np.float64]
 Numbers = dict[str, dict[str, float]]  # source -> name -> number
 
 MARGIN = 0.05  # around 0.5, the default of `bakeoff audit`
+LEAST_PROMPTS = 15  # of an interval
+LEAST_CLUSTERS = 10
+MOST_ADVISED = 20_000  # prompts
+RATED = ("own_results",)  # the evaluations of many models that no check withholds
 
 COUNT = "counting rows"
 MEAN = "numpy.mean, numpy.std(ddof=1)"
 WILSON = "statsmodels proportion_confint(method='wilson')"
-EFFECTIVE = "statsmodels proportion_confint(method='wilson') at n_e = n max(1, m(1-m)/var)"
+EFFECTIVE = "statsmodels proportion_confint(method='wilson') at the effective n, t(2C) for normal"
+TOO_FEW = "numpy.mean, with less than 15 prompts or 10 clusters: no interval"
+BALANCED = "statsmodels WLS(cov_type='cluster') of each order, Welch 1947, proportion_confint"
 T = "statsmodels OLS(cov_type='cluster', use_t=True).conf_int"
-LOGIT = "statsmodels OLS(cov_type='cluster'), scipy.stats.t.ppf, scipy.special.logit"
 SIGN = "scipy.stats.binomtest"
+SCORE_P = "statsmodels proportions_ztest(prop_var=0.5) at the effective n, t for normal"
 HOLM = "statsmodels multipletests(method='holm')"
 WELCH = "scipy.stats.ttest_ind(equal_var=False).confidence_interval"
 PAIRED = "scipy.stats.ttest_rel.confidence_interval"
 ONE_SAMPLE = "scipy.stats.ttest_1samp.confidence_interval"
 EXACT_FLIPS = "scipy.stats.permutation_test(permutation_type='samples'), all flips"
 ALL_FLIPS = "the distribution over all sign flips, by numpy.convolve"
+SCORE_FLIPS = "the distribution over all sign flips of score differences, by numpy.convolve"
+GRADED_FLIPS = "the sums over all sign flips of values on no common grid"
 SPEARMAN = "scipy.stats.spearmanr"
 GLM = "statsmodels GLM(family=Binomial)"
 BCA = "scipy.stats.bootstrap(method='BCa')"
@@ -62,80 +74,9 @@ SIZE = "statsmodels normal_sample_size_one_tail(alpha=0.025)"
 FITS = "scipy.stats.norm: least n with power 0.8 in two one-sided tests"
 POWER = "statsmodels NormalIndPower.solve_power"
 PPI = "ppi_py.ppi_mean_ci"
+FEW_LABELS = "ppi_py.ppi_mean_pointestimate with lambda (n-2)/(n+2), proportion_confint, t(n-1)"
 NEWMAN = "evalica.newman"
 LOGLINEAR = "statsmodels GLM(family=Poisson): Davidson's model as a log-linear one"
-
-
-# From verdicts to prompts.
-
-
-@dataclass(frozen=True)
-class View:
-    """The aggregated verdict of a judge or of all judges on a prompt."""
-
-    y: float
-    side: int  # 1: a, 0: a tie, -1: b
-    flipped: bool = False
-    consistent: bool | None = None  # None: only one order was judged
-    scores: tuple[float, float] | None = None
-
-
-def _sign(value: float) -> int:
-    return 0 if abs(value - 0.5) < 1e-9 else 1 if value > 0.5 else -1
-
-
-def _mean_scores(scores: Iterable[tuple[float, float] | None]) -> tuple[float, float] | None:
-    present = [pair for pair in scores if pair is not None]
-    return (fmean(a for a, _ in present), fmean(b for _, b in present)) if present else None
-
-
-def view_of_judge(verdicts: Sequence[Verdict]) -> View:
-    """Repeats of an order are averaged, then the orders; orders that contradict are a tie."""
-    by_order = defaultdict(list)
-    for v in verdicts:
-        assert v.y is not None
-        by_order[v.first].append(v.y)
-    orders = [fmean(ys) for ys in by_order.values()]
-    sides = {_sign(y) for y in orders}
-    flipped = {1, -1} <= sides
-    y = fmean(orders)
-    return View(
-        y=y,
-        side=0 if flipped else _sign(y),
-        flipped=flipped,
-        consistent=len(sides) == 1 if len(orders) > 1 else None,
-        scores=_mean_scores(v.scores for v in verdicts),
-    )
-
-
-def panel(views: Sequence[View]) -> View:
-    """The mean of the judges; the side that most of them name, a tie where a and b are both named
-    without a majority, else the side of the mean.
-    """
-    y = fmean(view.y for view in views)
-    count = Counter(view.side for view in views)
-    top, votes = count.most_common(1)[0]
-    side = top if 2 * votes > len(views) else 0 if count[1] and count[-1] else _sign(y)
-    known = [view.consistent for view in views if view.consistent is not None]
-    return View(
-        y=y,
-        side=side,
-        flipped=2 * sum(view.flipped for view in views) > len(views),
-        consistent=2 * sum(known) > len(known) if known else None,
-        scores=_mean_scores(view.scores for view in views),
-    )
-
-
-def views_of(verdicts: Iterable[Verdict], judge: str | None = None) -> dict[str, View]:
-    """Prompt -> the view of a judge, or of all judges."""
-    by_prompt: dict[str, dict[str, list[Verdict]]] = defaultdict(lambda: defaultdict(list))
-    for v in verdicts:
-        if v.y is not None and judge in (None, v.judge):
-            by_prompt[v.prompt][v.judge].append(v)
-    return {
-        prompt: panel([view_of_judge(own) for own in by_judge.values()])
-        for prompt, by_judge in sorted(by_prompt.items())
-    }
 
 
 # Estimates.
@@ -165,36 +106,157 @@ class NumberTable:
             self.add(source, f"{name}.{part}", value)
 
 
+class Tested(NamedTuple):
+    """A rate with its interval, and the p-value that agrees with it."""
+
+    estimate: float
+    low: float
+    high: float
+    se: float | None
+    p: float
+    sources: tuple[str, str]
+    """Of the interval and of the p-value."""
+
+    def put(self, book: NumberTable, name: str) -> None:
+        """Add the rate to a table."""
+        book.estimate(self.sources[0], name, self.estimate, self.low, self.high, self.se)
+
+
+def score(m: float, se: float, units: float, degrees: float) -> tuple[float, float, float]:
+    """The bounds of Wilson's interval at the effective n, and the p-value of its test of 0.5.
+
+    The units are a mixture of C with mean m and variance C SE^2, and one of 0 and one of 1; the
+    effective n has the same variance of a mean as that many wins and losses, less these two.
+    """
+    mixture = DescrStatsW([m, 0.0, 1.0], weights=[units, 1.0, 1.0])
+    within = units * units * se**2 / (units + 2)
+    portion = float(mixture.mean)
+    n = (units + 2) * portion * (1 - portion) / (float(mixture.var) + within) - 2
+    assert n >= 1
+    alpha = 2 * stats.norm.sf(stats.t.ppf(0.975, degrees))
+    low, high = proportion_confint(m * n, n, alpha, "wilson")
+    z, _ = proportions_ztest(m * n, n, 0.5, prop_var=0.5)
+    return float(low), float(high), float(2 * stats.t.sf(abs(z), degrees))
+
+
+def agreeing(m: float, se: float, bounds: tuple[float, float], p: float, *sources: str) -> Tested:
+    """The interval is widened to contain 0.5 where p is not below 0.05."""
+    low, high = bounds
+    if p >= 0.05:
+        low, high = min(low, 0.5), max(high, 0.5)
+    assert (p < 0.05) == (not low <= 0.5 <= high)
+    return Tested(m, low, high, se, p, (sources[0], sources[1]))
+
+
+def moments(y: Values, clusters: Sequence[str] | None) -> tuple[float, float, float, int]:
+    """The mean, its cluster-robust standard error, the effective and the plain number of units."""
+    names = clusters if clusters is not None else np.arange(len(y))
+    groups, sizes = np.unique(names, return_inverse=True, return_counts=True)[1:]
+    fit = sm.OLS(y, np.ones(len(y))).fit()
+    fit = fit.get_robustcov_results("cluster", groups=groups, use_t=True)
+    units = len(y) ** 2 / float((sizes**2).sum())
+    return float(fit.params[0]), float(fit.bse[0]), units, len(sizes)
+
+
+def rate_with_test(y: Values, clusters: Sequence[str] | None = None) -> Tested:
+    """The rate that decides: p is the larger one of the score test and of an exact test."""
+    m, se, units, count = moments(y, clusters)
+    if len(y) < LEAST_PROMPTS or count < LEAST_CLUSTERS:
+        return Tested(m, 0.0, 1.0, se if count > 1 else None, 1.0, (TOO_FEW, TOO_FEW))
+    low, high, p = score(m, se, units, 2 * units)
+    exact, source = exact_test(y, clusters)
+    if exact >= p:
+        return agreeing(m, se, (low, high), exact, EFFECTIVE, source)
+    return agreeing(m, se, (low, high), p, EFFECTIVE, SCORE_P)
+
+
+def exact_test(y: Values, clusters: Sequence[str] | None) -> tuple[float, str]:
+    """The p-value of the sign test, or of the sign flips of the sums of units, and its source."""
+    if len(set(clusters or ())) in (0, len(y)) and np.isin(np.round(y, 8), (0, 0.5, 1)).all():
+        won, lost = int((y > 0.5 + 1e-8).sum()), int((y < 0.5 - 1e-8).sum())
+        return (float(stats.binomtest(won, won + lost).pvalue) if won + lost else 1.0), SIGN
+    names = clusters if clusters is not None else [str(at) for at in range(len(y))]
+    sums = pd.Series(y - 0.5).groupby(list(names)).sum().to_numpy()
+    if np.allclose(sums * GRID, np.rint(sums * GRID), atol=1e-4):
+        return all_flips(sums), ALL_FLIPS
+    return all_sums(sums), GRADED_FLIPS
+
+
 def rate(book: NumberTable, name: str, y: Values, clusters: Sequence[str] | None = None) -> None:
-    """The mean of y, with the interval that stats.md 1.2 recommends for such values."""
-    if clusters is not None and len(set(clusters)) < len(y):
-        mean(book, name, y, clusters)
-    elif np.isin(np.round(y, 9), (0, 0.5, 1)).all():
-        m, n = float(y.mean()), len(y)
-        effective = n * max(1.0, m * (1 - m) / y.var()) if np.ptp(y) else n
-        assert np.ptp(y) or m in (0, 1)
-        se = float(stats.sem(y)) if n > 1 else None
-        low, high = proportion_confint(m * effective, effective, 0.05, "wilson")
-        book.estimate(EFFECTIVE, name, m, low, high, se)
+    """The mean of y with the score interval; without one for too few prompts."""
+    m, se, _, count = moments(y, clusters)
+    if len(y) < LEAST_PROMPTS or count < LEAST_CLUSTERS:
+        book.estimate(TOO_FEW, name, m, 0.0, 1.0, se if count > 1 else None)
     else:
-        mean(book, name, y)
+        mean(book, name, y, clusters)
 
 
 def mean(book: NumberTable, name: str, y: Values, clusters: Sequence[str] | None = None) -> None:
-    """Student's t over clusters, on the logit scale with few clusters, wins or losses."""
-    groups = np.unique(clusters if clusters is not None else np.arange(len(y)), return_inverse=True)
-    codes, count = groups[1], len(groups[0])
+    """The mean of y with the score interval, at any number of prompts."""
+    m, se, units, _ = moments(y, clusters)
+    low, high, _ = score(m, se, units, 2 * units)
+    book.estimate(EFFECTIVE, name, m, low, high, se)
+
+
+def published(book: NumberTable, verdicts: Sequence[Verdict], cluster: Mapping[str, str]) -> None:
+    """The mean over all prompts with Student's t interval, and the sign test of their winners."""
+    views = views_of(verdicts)
+    y = np.array([view.y for view in views.values()])
+    names = [cluster.get(prompt, prompt) for prompt in views]
+    groups = np.unique(names, return_inverse=True)[1]
     fit = sm.OLS(y, np.ones(len(y))).fit()
-    fit = fit.get_robustcov_results("cluster", groups=codes, use_t=True)
-    m, se = float(fit.params[0]), float(fit.bse[0])
-    assert se > 0
-    if count >= 30 and count * min(m, 1 - m) >= 15:
-        low, high = fit.conf_int(0.05)[0]
-        book.estimate(T, name, m, low, high, se)
-        return
-    half = stats.t.ppf(0.975, count - 1) * se / (m * (1 - m))
-    low, high = special.expit(special.logit(m) + np.array([-half, half]))
-    book.estimate(LOGIT, name, m, low, high, se)
+    fit = fit.get_robustcov_results("cluster", groups=groups, use_t=True)
+    low, high = fit.conf_int(0.05)[0]
+    book.estimate(T, "published", float(fit.params[0]), low, high, float(fit.bse[0]))
+    won, lost = (sum(view.side == side for view in views.values()) for side in (1, -1))
+    book.put(SIGN, published__p=stats.binomtest(won, won + lost).pvalue)
+
+
+def deciding(
+    verdicts: Sequence[Verdict], golden: Evaluation, prompts: Sequence[str] | None = None
+) -> tuple[Tested, list[Row]]:
+    """The rate over the rows that decide, and these rows with their weights."""
+    units = golden.cluster | golden.similar
+    rows = decide(verdicts, prompts, golden.tags)
+    if any(row.order in ONE_ORDER for row in rows):
+        return balanced(rows, units), rows
+    names = [units.get(row.prompt, row.prompt) for row in rows]
+    return rate_with_test(np.array([row.y for row in rows]), names), rows
+
+
+def balanced(rows: Sequence[Row], units: Mapping[str, str]) -> Tested:
+    """Both orders of a judge's prompts in one order have equal weights.
+
+    The strata are the rows in both orders, and the rows of each judge in each order. The variance
+    of each is cluster-robust, and at least that with one more win and one more loss; units in
+    several strata add the products of their residuals.
+    """
+    frame = pd.DataFrame(rows)
+    frame["unit"] = [units.get(prompt, prompt) for prompt in frame["prompt"]]
+    frame["stratum"] = [(row.judge if row.order in ONE_ORDER else "", row.order) for row in rows]
+    frame["residual"] = 0.0
+    parts, alone = {}, {}
+    for stratum, of_stratum in frame.groupby("stratum"):
+        total, codes = of_stratum["weight"].sum(), pd.factorize(of_stratum["unit"])[0]
+        n = int(codes.max()) + 1
+        fit = sm.WLS(of_stratum["y"], np.ones(len(codes)), weights=of_stratum["weight"]).fit()
+        fit = fit.get_robustcov_results("cluster", groups=codes)
+        m, variance = float(fit.params[0]), float(fit.bse[0]) ** 2
+        residuals = of_stratum["weight"] * (of_stratum["y"] - m) * math.sqrt(n / (n - 1))
+        frame.loc[of_stratum.index, "residual"] = residuals
+        mixture = DescrStatsW([m, 0.0, 1.0], weights=[float(n), 1.0, 1.0])
+        least = (float(mixture.var) + n * n * variance / (n + 2)) / n
+        alone[stratum] = total**2 * variance
+        parts[stratum] = total**2 * max(variance, least), n - 1
+    together = float((frame.groupby("unit")["residual"].sum() ** 2).sum())
+    variance = together + sum(part for part, _ in parts.values()) - sum(alone.values())
+    degrees = sum(part for part, _ in parts.values()) ** 2 / sum(
+        part**2 / df for part, df in parts.values()
+    )
+    count, m, se = frame["unit"].nunique(), float(frame["weight"] @ frame["y"]), math.sqrt(variance)
+    assert count >= LEAST_CLUSTERS
+    low, high, p = score(m, se, count, degrees)
+    return agreeing(m, se, (low, high), p, BALANCED, SCORE_P)
 
 
 def share(book: NumberTable, name: str, hits: int, n: int) -> None:
@@ -239,7 +301,7 @@ def position(book: NumberTable, verdicts: Sequence[Verdict]) -> None:
     low, high = test.confidence_interval(0.95)
     book.estimate(PAIRED, "order.effect", (x - y).mean(), low, high, stats.sem(x - y))
     rate(book, "order.balanced", (x + y) / 2)
-    sides = [(_sign(left), _sign(right)) for left, right in zip(x, y, strict=True)]
+    sides = [(sign(left), sign(right)) for left, right in zip(x, y, strict=True)]
     first, second = sides.count((1, -1)), sides.count((-1, 1))
     book.put(COUNT, order__first_twice=first, order__second_twice=second)
     p = stats.binomtest(first, first + second).pvalue if first + second else 1.0
@@ -248,7 +310,7 @@ def position(book: NumberTable, verdicts: Sequence[Verdict]) -> None:
 
 def picks(book: NumberTable, name: str, placed: Sequence[Verdict]) -> None:
     """The share of decisive verdicts for the answer shown first, clustered by prompt."""
-    decisive = [v for v in placed if v.y is not None and _sign(v.y)]
+    decisive = [v for v in placed if v.y is not None and sign(v.y)]
     first = np.array([float((v.y > 0.5) == (v.first == "a")) for v in decisive])
     mean(book, name, first, [v.prompt for v in decisive])
 
@@ -272,7 +334,7 @@ def longer_wins(
     wins = [
         (view.y > 0.5) == (longer[prompt] > 0)
         for prompt, view in views.items()
-        if prompt in longer and longer[prompt] and _sign(view.y)
+        if prompt in longer and longer[prompt] and sign(view.y)
     ]
     share(book, name, sum(wins), len(wins))
 
@@ -298,13 +360,16 @@ def scored(book: NumberTable, views: Mapping[str, View]) -> None:
         )
         book.add(EXACT_FLIPS, "score_difference.p", test.pvalue)
     else:
-        book.add(ALL_FLIPS, "score_difference.p", all_flips(d))
+        book.add(SCORE_FLIPS, "score_difference.p", all_flips(d))
+
+
+GRID = 480  # values are multiples of 1/480: halves and tenths, averaged over 1 to 6 verdicts
 
 
 def all_flips(d: Values) -> float:
     """Twice the smaller tail of the sum over all flips of the signs of multiples of 1/480."""
-    steps = np.rint(d * 480).astype(int)  # scores are halves, averaged over 1 to 3 verdicts
-    assert np.allclose(steps / 480, d)
+    steps = np.rint(d * GRID).astype(int)
+    assert np.allclose(steps / GRID, d)
     chances = np.ones(1)
     for step in np.abs(steps):
         two = np.zeros(2 * step + 1)
@@ -313,6 +378,15 @@ def all_flips(d: Values) -> float:
         chances = np.convolve(chances, two)
     observed = int(steps.sum()) + len(chances) // 2
     return float(min(1.0, 2 * min(chances[: observed + 1].sum(), chances[observed:].sum())))
+
+
+def all_sums(d: Values) -> float:
+    """The share of all sums over flips of the signs that are at least as far from 0."""
+    assert len(d) <= 22
+    sums = np.zeros(1)
+    for value in d:
+        sums = np.concatenate((sums + value, sums - value))
+    return float((np.abs(sums) >= abs(d.sum()) - 1e-7).mean())
 
 
 def agreement(book: NumberTable, name: str, raters: Sequence[Mapping[str, int]]) -> None:
@@ -352,67 +426,82 @@ def gwet(counts: NDArray[np.intp]) -> float:
     return float((observed - chance) / (1 - chance))
 
 
-def sides(views: Mapping[str, View]) -> dict[str, int]:
-    """Prompt -> side."""
-    return {prompt: view.side for prompt, view in views.items()}
+def power(
+    book: NumberTable, mean: float, sd: float, n: int, sequences: float | None = None
+) -> None:
+    """The detectable effect, and the prompts that the present mean needs: stats.md 1.4.
 
-
-def power(book: NumberTable, units: Values) -> None:
-    """The detectable effect, and the prompts that the present mean needs: stats.md 1.4."""
-    sd = float(units.std(ddof=1))
+    These are the fewer ones of those that tell it from 0.5, and, within the margin, of those that
+    show equivalence; none above 20,000. `sequences` is the alpha of the confidence sequence that
+    decides a later look, which takes 0.65 + 0.36 log(1 / alpha) times as many.
+    """
     if sd < 1e-9:  # unanimous: one more win and one more loss
-        sd = float(np.append(units, (0.0, 1.0)).std(ddof=1))
-    n, away = len(units), abs(float(units.mean()) - 0.5)
+        sd = float(np.append(np.full(n, mean), (0.0, 1.0)).std(ddof=1))
+    away = abs(mean - 0.5)
     d = NormalIndPower().solve_power(nobs1=n, alpha=0.05, power=0.8, ratio=0)
     book.put(POWER, power__detectable=d * sd)
-    if away > MARGIN - 1e-9:
-        source = SIZE
-        needed = math.ceil(normal_sample_size_one_tail(away, 0.8, 0.025, std_null=sd) - 1e-9)
-    else:
-        source, needed = FITS, 1
-
-        def reached(n: int) -> float:
-            edges = np.array([MARGIN - away, MARGIN + away]) * math.sqrt(n) / sd
-            return float(stats.norm.cdf(edges - stats.norm.ppf(0.975)).sum() - 1)
-
-        while reached(2 * needed) < 0.8:
-            needed *= 2
-        while reached(needed) < 0.8:
-            needed += 1
-    book.put(source, power__needed=needed, power__more=max(0, needed - n))
+    factor = 0.65 + 0.36 * math.log(1 / sequences) if sequences else 1.0
+    ways = []
+    if away > 1e-9:
+        size = normal_sample_size_one_tail(away, 0.8, 0.025, std_null=sd)
+        ways.append((math.ceil(factor * math.ceil(size - 1e-9)), SIZE))
+    if away < MARGIN - 1e-9:
+        ways.append((math.ceil(factor * prompts_within(sd, away, MARGIN)), FITS))
+    needed, source = min(ways)
+    if needed <= MOST_ADVISED:
+        book.put(source, power__needed=needed, power__more=max(0, needed - n))
 
 
-def accounting(book: NumberTable, verdicts: Sequence[Verdict], views: Mapping[str, View]) -> None:
-    """asked = judged + failed, and the bounds with all failures lost and won."""
+def prompts_within(sd: float, away: float, margin: float) -> int:
+    """The least n at which two one-sided tests both succeed with power 0.8."""
+
+    def fails(n: int) -> bool:
+        edges = np.array([margin - away, margin + away]) * math.sqrt(n) / sd
+        return float(stats.norm.cdf(edges - stats.norm.ppf(0.975)).sum() - 1) < 0.8
+
+    fewer, enough = 0, 1
+    while fails(enough):
+        fewer, enough = enough, 2 * enough
+    while enough - fewer > 1:
+        middle = (fewer + enough) // 2
+        fewer, enough = (middle, enough) if fails(middle) else (fewer, middle)
+    return enough
+
+
+def accounting(book: NumberTable, verdicts: Sequence[Verdict], rows: Sequence[Row]) -> None:
+    """asked = judged + failed, and the rate that decides with all failures lost and won.
+
+    A prompt without a row that has a failed verdict counts as one more prompt.
+    """
     failed = [v for v in verdicts if v.y is None]
     book.put(COUNT, asked=len(verdicts), judged=len(verdicts) - len(failed), failed=len(failed))
     for kind, count in Counter(v.kind for v in failed).items():
         book.add(COUNT, f"failed[{kind}]", count)
-    low = high = 0.0
-    prompts = {v.prompt for v in verdicts}
-    for prompt in prompts:
-        failures = [v.y is None for v in verdicts if v.prompt == prompt]
-        missing = sum(failures) / len(failures)
-        known = views[prompt].y * (1 - missing) if prompt in views else 0.0
-        low, high = low + known, high + known + missing
-    book.put(MEAN, worst_case__low=low / len(prompts), worst_case__high=high / len(prompts))
+    failures = pd.Series([v.y is None for v in verdicts]).groupby([v.prompt for v in verdicts])
+    missing = failures.mean().to_dict()
+    decided = {row.prompt for row in rows}
+    others = len({v.prompt for v in failed} - decided)
+    portion = len(decided) / (len(decided) + others)
+    low = portion * sum(row.weight * row.y * (1 - missing[row.prompt]) for row in rows)
+    unknown = portion * sum(row.weight * missing[row.prompt] for row in rows) + 1 - portion
+    book.put(MEAN, worst_case__low=low, worst_case__high=low + unknown)
 
 
-def slices(book: NumberTable, views: Mapping[str, View], tags: Mapping[str, str]) -> None:
+def slices(book: NumberTable, verdicts: Sequence[Verdict], golden: Evaluation) -> None:
     """The same by tag, with Holm's correction over the tags."""
-    members = defaultdict(list)
-    for prompt in views:
-        if prompt in tags:
-            members[tags[prompt]].append(views[prompt])
+    members: dict[str, list[str]] = defaultdict(list)
+    for prompt in views_of(verdicts):
+        if prompt in golden.tags:
+            members[golden.tags[prompt]].append(prompt)
     if not members:
         return
     ps = []
-    for tag, tagged in members.items():
-        book.add(COUNT, f"slice[{tag}].prompts", len(tagged))
-        rate(book, f"slice[{tag}].win_rate", np.array([view.y for view in tagged]))
-        won, lost = (sum(view.side == side for view in tagged) for side in (1, -1))
-        ps.append(stats.binomtest(won, won + lost).pvalue if won + lost else 1.0)
-        book.add(SIGN, f"slice[{tag}].p", ps[-1])
+    for tag, prompts in members.items():
+        book.add(COUNT, f"slice[{tag}].prompts", len(prompts))
+        tested, _ = deciding(verdicts, golden, prompts)
+        tested.put(book, f"slice[{tag}].win_rate")
+        ps.append(tested.p)
+        book.add(tested.sources[1], f"slice[{tag}].p", tested.p)
     for tag, p in zip(members, multipletests(ps, method="holm")[1], strict=True):
         book.add(HOLM, f"slice[{tag}].adjusted_p", p)
 
@@ -440,18 +529,40 @@ def people(book: NumberTable, labels: Sequence[Verdict], views: Mapping[str, Vie
     if not voted:
         return
     book.put(COUNT, people__prompts=len(voted))
-    rate(book, "people.win_rate", np.array([view.y for view in voted.values()]))
+    y = np.array([view.y for view in voted.values()])
+    mean(book, "people.win_rate", y)
     agreement(book, "people.judges", [sides(voted), sides(views)])
     names = sorted({v.judge for v in labels})
     agreement(book, "people.among", [sides(views_of(labels, name)) for name in names])
-    y = np.array([view.y for view in voted.values()])
     f = np.array([views[prompt].y for prompt in voted])
     rest = np.array([view.y for prompt, view in views.items() if prompt not in voted])
-    low, high = (float(np.ravel(edge)[0]) for edge in ppi_py.ppi_mean_ci(y, f, rest, alpha=0.05))
-    estimate = float(np.ravel(ppi_py.ppi_mean_pointestimate(y, f, rest))[0])
-    se = (high - low) / 2 / stats.norm.ppf(0.975)
-    book.estimate(PPI, "people.corrected", estimate, low, high, se)
+    corrected(book, "people.corrected", y, f, rest)
     book.put(COUNT, people__labeled=len(y), people__unlabeled=len(rest))
+
+
+def corrected(book: NumberTable, name: str, y: Values, f: Values, rest: Values) -> None:
+    """PPI++ as published, the form for few labels with its p-value, and the labels alone.
+
+    For few labels, lambda is times (n-2)/(n+2), the variance has ddof 1, and the score interval is
+    that of n units, with n - 1 degrees of freedom.
+    """
+    n = len(y)
+    low, high = (float(np.ravel(edge)[0]) for edge in ppi_py.ppi_mean_ci(y, f, rest, alpha=0.05))
+    plain = float(np.ravel(ppi_py.ppi_mean_pointestimate(y, f, rest))[0])
+    se = (high - low) / 2 / stats.norm.ppf(0.975)
+    book.estimate(PPI, f"{name}.published", plain, low, high, se)
+    # The estimate is linear in lambda.
+    ends = [
+        float(np.ravel(ppi_py.ppi_mean_pointestimate(y, f, rest, lam=lam))[0]) for lam in (0, 1)
+    ]
+    shrunk = (plain - ends[0]) / (ends[1] - ends[0]) * (n - 2) / (n + 2)
+    estimate = float(np.ravel(ppi_py.ppi_mean_pointestimate(y, f, rest, lam=shrunk))[0])
+    variance = shrunk**2 * rest.var() / len(rest) + stats.sem(y - shrunk * f) ** 2
+    se = math.sqrt(variance)
+    low, high, p = score(estimate, se, n, n - 1)
+    book.estimate(FEW_LABELS, name, estimate, low, high, se)
+    book.add(SCORE_P, f"{name}.p", p)
+    mean(book, f"{name}.labels_only", y)
 
 
 def card(
@@ -459,7 +570,7 @@ def card(
     judge: str,
     verdicts: Sequence[Verdict],
     longer: Mapping[str, int],
-    cluster: Mapping[str, str],
+    golden: Evaluation,
 ) -> None:
     """The numbers of a single judge."""
     own = [v for v in verdicts if v.judge == judge]
@@ -468,7 +579,7 @@ def card(
     failed = sum(v.y is None for v in own)
     book.add(COUNT, f"{name}.asked", len(own))
     book.add(COUNT, f"{name}.failed", failed)
-    _rate_of(book, f"{name}.win_rate", views, cluster)
+    deciding(own, golden)[0].put(book, f"{name}.win_rate")
     known = [view.consistent for view in views.values() if view.consistent is not None]
     share(book, f"{name}.consistency", sum(known), len(known))
     placed = [v for v in own if v.y is not None and v.first]
@@ -476,9 +587,8 @@ def card(
         picks(book, f"{name}.first_wins", placed)
     longer_wins(book, f"{name}.longer_wins", views, longer)
     if len({v.judge for v in rest_verdicts}) > 1:  # else both equal the other judge
-        rest_views = views_of(rest_verdicts)
-        agreement(book, f"{name}.others", [sides(views), sides(rest_views)])
-        _rate_of(book, f"{name}.without", rest_views, cluster)
+        agreement(book, f"{name}.others", [sides(views), sides(views_of(rest_verdicts))])
+        deciding(rest_verdicts, golden)[0].put(book, f"{name}.without")
     repeats(book, f"{name}.repeats", own)
 
 
@@ -487,38 +597,56 @@ def repeats(book: NumberTable, name: str, own: Sequence[Verdict]) -> None:
     by_repeat: dict[int, dict[str, int]] = defaultdict(dict)
     for v in own:
         if v.y is not None:
-            by_repeat[v.repeat][f"{v.prompt} {v.first}"] = _sign(v.y)
+            by_repeat[v.repeat][f"{v.prompt} {v.first}"] = sign(v.y)
     if len(by_repeat) > 1:
         agreement(book, name, list(by_repeat.values()))
 
 
-def _rate_of(
-    book: NumberTable, name: str, views: Mapping[str, View], cluster: Mapping[str, str]
-) -> None:
-    names = [cluster[prompt] for prompt in views] if cluster else None
-    rate(book, name, np.array([view.y for view in views.values()]), names)
+def with_ties(golden: Evaluation, verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts, with a tie in each of those on two answers with the same text."""
+    return [
+        replace(v, y=0.5) if v.y is not None and v.prompt in identical(golden, v.a, v.b) else v
+        for v in verdicts
+    ]
+
+
+def identical(golden: Evaluation, a: str, b: str) -> set[str]:
+    """The prompts to which two models gave the same answer."""
+    texts = golden.texts
+    return {p for m, p in texts if m == a and texts[a, p] == texts.get((b, p))}
 
 
 def pair_numbers(golden: Evaluation, a: str, b: str) -> tuple[Numbers, float]:
     """All numbers of a pair of models, and the p-value that Holm's correction takes."""
     own = [v for v in golden.verdicts if (v.a, v.b) == (a, b)]
     labels = [v for v in own if v.judge in golden.people]
-    verdicts = [v for v in own if v.judge not in golden.people]
+    raw = [v for v in own if v.judge not in golden.people]
+    verdicts = with_ties(golden, raw)
     views, book = views_of(verdicts), NumberTable()
     won, lost = (sum(view.side == side for view in views.values()) for side in (1, -1))
     book.put(COUNT, prompts=len(views), wins=won, losses=lost, ties=len(views) - won - lost)
-    _rate_of(book, "win_rate", views, golden.cluster)
-    share(book, "decisive", won, won + lost)
+    same_text = len(identical(golden, a, b) & views.keys())
+    repeated = len(golden.similar.keys() & views.keys())
+    book.put(COUNT, identical=same_text, repeated=repeated)
+    tested, rows = deciding(verdicts, golden)
+    tested.put(book, "win_rate")
+    book.add(tested.sources[1], "test.p", tested.p)
+    book.put(COUNT, deciding_prompts=len({row.prompt for row in rows}))
+    book.put(MEAN, winner_share=sum(row.weight * (row.side + 1) / 2 for row in rows))
+    published(book, raw, golden.cluster)
+    cluster = golden.cluster | golden.similar
+    decided = {prompt: view.side for prompt, view in views.items() if view.side}
+    if decided:
+        names = [cluster.get(prompt, prompt) for prompt in decided]
+        won_or_lost = np.array([(side + 1) / 2 for side in decided.values()])
+        rate_with_test(won_or_lost, names).put(book, "decisive")
     units = np.array([view.y for view in views.values()])
-    if golden.cluster:
+    if views.keys() & cluster.keys():
         by_cluster = defaultdict(list)
         for prompt, view in views.items():
-            by_cluster[golden.cluster[prompt]].append(view.y)
+            by_cluster[cluster.get(prompt, prompt)].append(view.y)
         units = np.array([fmean(ys) for ys in by_cluster.values()])
         book.put(COUNT, clusters=len(units))
-        won, lost = (sum(_sign(unit) == side for unit in units) for side in (1, -1))
-    p = float(stats.binomtest(won, won + lost).pvalue)
-    book.put(SIGN, sign__p=p)
     known = [view.consistent for view in views.values() if view.consistent is not None]
     if known:
         flips = sum(view.flipped for view in views.values())
@@ -535,13 +663,16 @@ def pair_numbers(golden: Evaluation, a: str, b: str) -> tuple[Numbers, float]:
     if len(judges) > 1:
         agreement(book, "judges", [sides(views_of(verdicts, judge)) for judge in judges])
     for judge in judges:
-        card(book, judge, verdicts, longer, golden.cluster)
-    power(book, units)
-    accounting(book, verdicts, views)
-    slices(book, views, golden.tags)
+        card(book, judge, verdicts, longer, golden)
+    if tested.se is not None:
+        compared = {(v.a, v.b) for v in golden.verdicts}
+        n = len({cluster.get(row.prompt, row.prompt) for row in rows})
+        power(book, tested.estimate, tested.se * math.sqrt(n), n, 0.05 / len(compared))
+    accounting(book, verdicts, rows)
+    slices(book, verdicts, golden)
     leaks(book, views, golden.texts, a, b)
     people(book, labels, views)
-    return book.numbers, p
+    return book.numbers, tested.p
 
 
 # Bootstrap intervals, of one number of each kind.
@@ -587,6 +718,7 @@ def alpha_of(table: Values) -> Statistic:
 def _table(golden: Evaluation, a: str, b: str) -> tuple[list[str], Values]:
     """The side that each judge names, a row per prompt, and the prompts."""
     own = [v for v in golden.verdicts if (v.a, v.b) == (a, b) and v.judge not in golden.people]
+    own = with_ties(golden, own)
     by_judge = [sides(views_of(own, judge)) for judge in sorted({v.judge for v in own})]
     prompts = sorted(set().union(*by_judge))
     return prompts, np.array(
@@ -623,14 +755,14 @@ def intervals(name: str, golden: Evaluation) -> Numbers:
 # Many models.
 
 
-def ratings(golden: Evaluation) -> Numbers:
+def ratings(golden: Evaluation, verdicts: Sequence[Verdict]) -> Numbers:
     """Log-strengths of mean 0: one outcome per prompt, pair and order; ties as Davidson 1970.
 
     The orders of a prompt weigh 1 together. Without any order this is the model of evalica's
     `newman`, whose v is half of Davidson's nu.
     """
     book = NumberTable()
-    outcomes = _outcomes(golden)
+    outcomes = _outcomes(with_ties(golden, verdicts))
     if any(first for _, first, _, _ in outcomes):
         strengths, tie, first = log_linear(golden.models, outcomes)
         book.put(LOGLINEAR, tie=tie, first=first)
@@ -656,19 +788,19 @@ def ratings(golden: Evaluation) -> Numbers:
 Outcome = tuple[tuple[str, str], str | None, int, float]  # models, first model, side, weight
 
 
-def _outcomes(golden: Evaluation) -> list[Outcome]:
+def _outcomes(verdicts: Sequence[Verdict]) -> list[Outcome]:
     outcomes: list[Outcome] = []
     by_pair: dict[tuple[str, str], dict[str, dict[str | None, dict[str, list[float]]]]] = (
         defaultdict(lambda: defaultdict(lambda: defaultdict(lambda: defaultdict(list))))
     )
-    for v in golden.verdicts:
-        if v.y is not None and v.judge not in golden.people:
+    for v in verdicts:
+        if v.y is not None:
             by_pair[v.a, v.b][v.prompt][v.first][v.judge].append(v.y)
     for models, by_prompt in by_pair.items():
         for by_order in by_prompt.values():
             for first, by_judge in by_order.items():
                 y = fmean(fmean(ys) for ys in by_judge.values())
-                outcomes.append((models, first, _sign(y), 1 / len(by_order)))
+                outcomes.append((models, first, sign(y), 1 / len(by_order)))
     return outcomes
 
 
@@ -697,7 +829,9 @@ def log_linear(
 
 
 def evaluation(name: str, folder: Path) -> dict[str, Numbers]:
-    """Pair -> numbers, and `all` -> the numbers of all models together."""
+    """Pair -> numbers, and those of all models together: `all` if every pair allows a conclusion,
+    else `all judged`, from all verdicts.
+    """
     golden = READERS[name](folder)
     pairs = [
         (a, b)
@@ -714,8 +848,20 @@ def evaluation(name: str, folder: Path) -> dict[str, Numbers]:
         for pair, p in zip(numbers.values(), multipletests(ps, method="holm")[1], strict=True):
             pair[HOLM]["holm_p"] = float(p)
     if len(golden.models) > 2:
-        numbers["all"] = ratings(golden)
+        judged = [v for v in golden.verdicts if v.y is not None and v.judge not in golden.people]
+        if name in RATED:
+            numbers["all"] = ratings(golden, in_both_orders(judged))
+        else:
+            numbers["all judged"] = ratings(golden, judged)
     return numbers
+
+
+def in_both_orders(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts of the judges on the prompts and pairs that they saw in both orders."""
+    orders: dict[tuple[str, ...], set[str | None]] = defaultdict(set)
+    for v in verdicts:
+        orders[v.a, v.b, v.prompt, v.judge].add(v.first)
+    return [v for v in verdicts if len(orders[v.a, v.b, v.prompt, v.judge]) == 2]
 
 
 def expected(folder: Path) -> dict[str, dict[str, Numbers]]:

@@ -17,6 +17,7 @@ from statsmodels.formula.api import ols
 from statsmodels.stats import inter_rater
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.meta_analysis import combine_effects
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import NormalIndPower, normal_sample_size_one_tail
 from statsmodels.stats.proportion import proportion_confint
@@ -50,12 +51,20 @@ ANOVA = "statsmodels anova_lm, method of moments"
 BOUNDS = "scipy.optimize.brentq on the beta-binomial likelihood ratio"
 LEE = "Lee et al. 2025 (arXiv 2511.21140): README case of LLM-judge-reporting"
 POWER = "statsmodels NormalIndPower.solve_power"
+MULTINORMAL = "scipy.stats.multivariate_normal.cdf of O'Brien and Fleming's boundary"
+BINOMIAL = "scipy.stats.binomtest and scipy.optimize.brentq on scipy.stats.binom.sf"
+ANOVA_PANEL = "statsmodels anova_lm of prompts and judges, proportion_confint, t(J-1)"
+DERSIMONIAN = "statsmodels combine_effects(method_re='chi2'), weights by precision"
+EFFICIENT = "means by value of the judge, then as for few labels"
 
 
 def expected(folder: Path) -> dict[str, Numbers]:
     """Group -> source -> name -> number."""
     vectors = json.loads((folder / "vectors.json").read_text("utf-8"))
-    groups = (intervals, tests, agreement, ratings, sequential, planning, labels, length, variance)
+    groups = (
+        *(intervals, tests, agreement, ratings, sequential, planning, labels, length, variance),
+        panels,
+    )
     return {group.__name__: group(vectors) for group in groups}
 
 
@@ -98,7 +107,17 @@ def tests(vectors: dict[str, Any]) -> Numbers:
     )
     book.add(EXACT_FLIPS, "flips", result.pvalue)
     more = np.array(vectors["more_differences"])
-    book.add(reference.ALL_FLIPS, "more flips", reference.all_flips(more))
+    book.add(reference.SCORE_FLIPS, "more flips", reference.all_flips(more))
+    for name in ("singles", "few", "many", "rare"):
+        _add_tested(book, name, reference.rate_with_test(np.array(vectors[name])))
+    many, groups = np.array(vectors["many"]), [str(group) for group in vectors["groups"]]
+    _add_tested(book, "groups", reference.rate_with_test(many, groups))
+    # The difference of two rates over a baseline is that of a rate from -1 to 1.
+    paired = reference.rate_with_test((1 + many - np.array(vectors["baseline"])) / 2)
+    book.add(paired.sources[1], "paired p", paired.p)
+    parts = (2 * paired.estimate - 1, 2 * paired.low - 1, 2 * paired.high - 1)
+    assert paired.se is not None
+    book.estimate(paired.sources[0], "paired", *parts, 2 * paired.se)
     for at, p in enumerate(multipletests(vectors["p_values"], method="holm")[1]):
         book.add(HOLM, f"holm {at}", p)
     families = np.array(vectors["families"])
@@ -112,6 +131,11 @@ def tests(vectors: dict[str, Any]) -> Numbers:
         highest = max(highest, float((largest >= observed[at] - 1e-12).mean()))
         book.add(MAX_T, f"romano-wolf {at}", highest)
     return book.numbers
+
+
+def _add_tested(book: NumberTable, name: str, tested: reference.Tested) -> None:
+    tested.put(book, f"tested {name}")
+    book.add(tested.sources[1], f"tested {name} p", tested.p)
 
 
 def agreement(vectors: dict[str, Any]) -> Numbers:
@@ -211,16 +235,59 @@ def planning(vectors: dict[str, Any]) -> Numbers:
         d = NormalIndPower().solve_power(nobs1=100, alpha=0.05, power=0.8, ratio=0)
         book.add(POWER, f"detectable {sd:.3f}", d * sd)
     for name in ("singles", "few", "many", "rare"):
-        reference.power(_under(book, f"{name} "), np.array(vectors[name]))
+        values = np.array(vectors[name])
+        sd = float(values.std(ddof=1))
+        reference.power(_under(book, f"{name} "), float(values.mean()), sd, len(values))
     for sd, away, margin in ((0.4, 0.0, 0.05), (0.3, 0.02, 0.05)):
-        z = stats.norm.ppf(0.975)
-        n = 1
-        while True:
-            edges = np.array([margin - away, margin + away]) * math.sqrt(n) / sd - z
-            if stats.norm.cdf(edges).sum() - 1 >= 0.8:
-                break
-            n += 1
-        book.add(FITS, f"fits {sd} {away} {margin}", n)
+        book.add(FITS, f"fits {sd} {away} {margin}", reference.prompts_within(sd, away, margin))
+    for looks in (2, 3):
+        for at, alpha in enumerate(obrien_fleming(looks), start=1):
+            book.add(MULTINORMAL, f"look {at} of {looks}", alpha)
+    for n in (50, 100, 805):
+        wins = int(stats.binom.ppf(0.975, n, 0.5))
+        while stats.binomtest(wins, n).pvalue >= 0.05:
+            wins += 1
+        power_at = lambda p, n=n, wins=wins: stats.binom.sf(wins - 1, n, p) - 0.8  # noqa: E731
+        book.add(BINOMIAL, f"tells {n}", optimize.brentq(power_at, 0.5, 1, xtol=1e-14))
+    return book.numbers
+
+
+def obrien_fleming(looks: int) -> list[float]:
+    """The nominal alphas: all |z_k| stay below C sqrt(K/k) with probability 0.95."""
+    times = np.arange(1, looks + 1) / looks
+    covariance = np.sqrt(np.minimum.outer(times, times) / np.maximum.outer(times, times))
+    walk = stats.multivariate_normal(cov=covariance, abseps=1e-10, releps=1e-10, seed=1)
+
+    def excess(constant: float) -> float:
+        bounds = constant / np.sqrt(times)
+        return float(walk.cdf(bounds, lower_limit=-bounds)) - 0.95
+
+    constant = optimize.brentq(excess, 1.9, 2.2, xtol=1e-9)
+    return [float(2 * stats.norm.sf(bound)) for bound in constant / np.sqrt(times)]
+
+
+def panels(vectors: dict[str, Any]) -> Numbers:
+    """Variances between judges and between slices."""
+    book = NumberTable()
+    rows = pd.DataFrame(vectors["panel"], dtype=float).dropna().reset_index(drop=True)
+    n, judges = rows.shape
+    frame = rows.melt(var_name="judge", value_name="y", ignore_index=False).reset_index(names="p")
+    frame[["p", "judge"]] = frame[["p", "judge"]].astype(str)
+    squares = anova_lm(ols("y ~ p + judge", frame).fit())["mean_sq"]
+    between = max(0.0, (squares["judge"] - squares["Residual"]) / n)
+    y = rows.mean(axis=1).to_numpy()
+    m, variance = float(y.mean()), float(stats.sem(y) ** 2 + between / judges)
+    units = min(n, max(1.0, m * (1 - m) / variance))
+    low, high, _ = reference.score(m, math.sqrt(variance), units, judges - 1)
+    book.estimate(ANOVA_PANEL, "random judges", m, low, high, math.sqrt(variance))
+    book.add(ANOVA_PANEL, "between judges", math.sqrt(between))
+    x, se = np.array(vectors["slices"]).T
+    combined = combine_effects(x, se**2, method_re="chi2")
+    tau2, overall = float(combined.tau2), float(combined.mean_effect_re)
+    book.put(DERSIMONIAN, overall=overall, between=math.sqrt(tau2))
+    for at, (own, error) in enumerate(zip(x, se, strict=True)):
+        precision = np.array([1 / error**2, 1 / tau2])
+        book.add(DERSIMONIAN, f"slice {at}", float(precision @ [own, overall] / precision.sum()))
     return book.numbers
 
 
@@ -242,9 +309,31 @@ def labels(vectors: dict[str, Any]) -> Numbers:
     low, high = (float(np.ravel(edge)[0]) for edge in ppi_py.ppi_mean_ci(y, f, rest, alpha=0.05))
     estimate = float(np.ravel(ppi_py.ppi_mean_pointestimate(y, f, rest))[0])
     book.estimate(PPI, "ppi", estimate, low, high)
+    reference.corrected(book, "few labels", y, f, rest)
+    more = np.array(vectors["more_labels"])
+    f, rest = mean_labels(more, judged)
+    efficient = NumberTable()
+    reference.corrected(efficient, "efficient", more, f, rest)
+    for part, number in efficient.numbers[reference.FEW_LABELS].items():
+        book.add(EFFICIENT, part, number)
     for part, value in (("estimate", 0.1667), ("low", 0.0564), ("high", 0.2627)):
         book.add(LEE, f"lee.{part}", value)
     return book.numbers
+
+
+def mean_labels(y: np.ndarray, judged: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean label of the prompts with the same value by the judge, without the own label.
+
+    Two labels with the mean of all are added to each value.
+    """
+    n = len(y)
+    of_labeled = np.empty(n)
+    for at in range(n):
+        others = np.delete(y, at)
+        alike = others[np.delete(judged[:n], at) == judged[at]]
+        of_labeled[at] = np.mean([*alike, others.mean(), others.mean()])
+    means = {value: np.mean([*y[judged[:n] == value], y.mean(), y.mean()]) for value in set(judged)}
+    return of_labeled, np.array([means[value] for value in judged[n:]])
 
 
 def length(vectors: dict[str, Any]) -> Numbers:

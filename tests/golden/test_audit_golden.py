@@ -136,10 +136,29 @@ def test_a_winner_needs_an_interval_that_excludes_half() -> None:
     assert {"better", "not enough data", "withheld"} <= outcomes
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_test_rejects_where_the_interval_excludes_half(name: str) -> None:
+    for pair in audit_results(name).summary.pairs:
+        numbers = audit_numbers(name)[f"{pair.a} vs {pair.b}"]
+        excluded = not numbers["win_rate.low"] <= 0.5 <= numbers["win_rate.high"]
+        assert (numbers["test.p"] < 0.05) == excluded
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if len(EXPECTED[name]) > 1])
+def test_pairs_without_a_conclusion_withhold_the_ranks(name: str) -> None:
+    summary = audit_results(name).summary
+    withheld = [pair for pair in summary.pairs if pair.outcome == "withheld"]
+    assert bool(summary.ratings) == (not withheld)
+    assert bool(summary.ratings_withheld) == bool(withheld)
+    assert all(rating.ranks is None for rating in summary.published_ratings)
+    assert all(rating.ranks is not None for rating in summary.ratings)
+
+
 def test_a_single_order_withholds_the_verdict() -> None:
     (pair,) = audit_results("script").summary.pairs
     assert (pair.outcome, pair.order.identified) == ("withheld", "one order")
-    assert "was always shown first" in pair.verdict
+    assert "judge-one always saw willow first (32 prompts)" in pair.verdict
+    assert "judge-two always saw willow first (31 prompts)" in pair.verdict
 
 
 def test_a_model_against_itself_is_equivalent(tmp_path: Path) -> None:
@@ -167,7 +186,7 @@ def test_non_text_answer_fails_and_its_labels_count() -> None:
     }
     assert mute == {("elm", "True")}
     for pair in results.summary.pairs:
-        assert pair.accounting.asked == 3 * 14
+        assert pair.accounting.asked == 3 * 20
 
 
 def test_no_golden_answer_is_suspicious() -> None:

@@ -3,9 +3,11 @@
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.golden import make_golden
+from bakeoff.stats.tests import sign_flip_test
+from tests.golden import make_golden, reference
 from tests.golden.actual_values import NumbersByPair, statistics
 from tests.golden.comparison import changeable, differences, read, unexpected
 
@@ -28,7 +30,10 @@ def test_every_group_has_expected_numbers() -> None:
 
 
 # Arguments that do not depend on the data.
-FIXED = ("sign ", "mcnemar ", "0/7", "11/16", "20/20", "prompts ", "detectable ", "fits ", "lee.")
+FIXED = (
+    *("sign ", "mcnemar ", "0/7", "11/16", "20/20", "prompts ", "detectable ", "fits ", "lee."),
+    *("look ", "tells "),
+)
 
 
 @pytest.mark.parametrize("group", EXPECTED)
@@ -39,3 +44,15 @@ def test_other_data_changes_every_number(group: str, tmp_path: Path) -> None:
         path.write_text(make_golden.files("vectors", seed)["vectors.json"], encoding="utf-8")
         same -= differences(EXPECTED[group], statistics(path)[group]).keys()
     assert same == set()
+
+
+@pytest.mark.parametrize(
+    ("steps", "n"),
+    [(4, 16), (12, 20), (6, 16), (10, 20)],
+)
+def test_sign_flips_count_equal_sums(steps: int, n: int) -> None:
+    rng = np.random.default_rng(steps)
+    for _ in range(20):
+        deviations = rng.integers(0, steps + 1, n) / steps - 0.5
+        p = sign_flip_test(np.round(deviations, 9)).p
+        assert p == pytest.approx(reference.all_flips(deviations), abs=1e-9)

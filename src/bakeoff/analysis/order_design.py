@@ -2,13 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Self
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 
 from bakeoff.analysis.aggregate import (
     JudgeTable,
@@ -17,49 +17,65 @@ from bakeoff.analysis.aggregate import (
     aggregate_by_prompt,
 )
 from bakeoff.analysis.judgment_table import POINTWISE, UNKNOWN, JudgmentTable, group_means
+from bakeoff.records import CLUSTER_TAG, Prompt
 from bakeoff.stats.arrays import Codes, Mask, Values
 from bakeoff.stats.order_strata import (
     A_FIRST,
     B_FIRST,
     BOTH,
     order_predictability,
+    sequence_deviation,
     welch_p,
 )
 
 _NUMBERS = re.compile(r"(\d+)")
+_TEXT_START = 200  # characters
 
 MIN_PER_ORDER = 15  # prompts of a judge in each single order, else these prompts do not decide
 MIXED = 3  # code of the order of a row that no order describes
+MAX_DEVIATION = 4.0  # of the order from a random one along the file, in standard deviations
 MIN_P = 0.01  # of the test that nothing predicts the order of a judge's single-order prompts
 
 
 class PromptSequence(NamedTuple):
     """What may predict the order of presentation of each prompt, by index into the prompt ids."""
 
+    place: Values
+    """Rank of the prompts in the file."""
     positions: Values
-    """Ranks of shape (n, k): of the prompts in the file, and of their ids."""
+    """Ranks of shape (n, 2): of the ids of the prompts, and of their texts."""
     tags: Mask
     """Whether a prompt has a tag; of shape (n, tags)."""
 
     @classmethod
-    def of(
-        cls, prompt_ids: Sequence[str], file_order: Sequence[str], tags: Sequence[Set[str]]
-    ) -> Self:
-        """The sequence of these prompts; tags of a single prompt are left out.
+    def of(cls, prompt_ids: Sequence[str], prompts: Mapping[str, Prompt]) -> Self:
+        """The sequence of these prompts; `prompts` are those of the file, by id.
 
-        Ids are ordered by the numbers in them, so that `q2` is before `q10`: the lines of a file
-        may have been shuffled.
+        Ids and texts are ordered by the numbers in them, so that `q2` is before `q10`: the lines of
+        a file may have been shuffled. Tags of a single prompt are left out.
         """
-        place = {prompt_id: position for position, prompt_id in enumerate(file_order)}
-        by_id = {name: rank for rank, name in enumerate(sorted(prompt_ids, key=_natural_key))}
-        ranks = [(place.get(name, len(place)), by_id[name]) for name in prompt_ids]
+        place = {prompt_id: position for position, prompt_id in enumerate(prompts)}
+        known = [prompts.get(prompt_id) for prompt_id in prompt_ids]
+        texts = [prompt.messages[-1].content[:_TEXT_START] if prompt else "" for prompt in known]
+        tags = [
+            {tag for tag in prompt.tags if not tag.startswith(CLUSTER_TAG)} if prompt else set()
+            for prompt in known
+        ]
         counts = Counter(tag for of_prompt in tags for tag in of_prompt)
         common = sorted(tag for tag, count in counts.items() if count > 1)
         has_tag = [[tag in of_prompt for tag in common] for of_prompt in tags]
         return cls(
-            np.array(ranks, dtype=np.float64).reshape(len(tags), 2),
+            np.array([place.get(name, len(place)) for name in prompt_ids], dtype=np.float64),
+            np.column_stack((_ranks(prompt_ids), _ranks(texts))),
             np.array(has_tag, dtype=np.bool_).reshape(len(tags), len(common)),
         )
+
+
+def _ranks(names: Sequence[str]) -> Values:
+    order = sorted(range(len(names)), key=lambda index: _natural_key(names[index]))
+    ranks = np.empty(len(names))
+    ranks[order] = np.arange(len(names))
+    return ranks
 
 
 def _natural_key(name: str) -> list[tuple[int, str]]:
@@ -198,11 +214,11 @@ class OrderDesign:
         p = 1.0
         if min(len(prompts_a), len(prompts_b)) >= MIN_PER_ORDER:
             prompts = np.union1d(prompts_a, prompts_b)
-            p = order_predictability(
-                np.isin(prompts, prompts_a),
-                self.sequence.positions[prompts],
-                self.sequence.tags[prompts],
-            )
+            a_first, sequence = np.isin(prompts, prompts_a), self.sequence
+            p = order_predictability(a_first, sequence.positions[prompts], sequence.tags[prompts])
+            # The order of the lines of a file may be random, and tells only if it is evident.
+            deviation = sequence_deviation(a_first, sequence.place[prompts])
+            p = float(2 * norm.sf(deviation)) if deviation > MAX_DEVIATION else p
         return SingleOrders(name, len(prompts_a), len(prompts_b), p)
 
     @cached_property

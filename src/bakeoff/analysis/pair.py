@@ -35,6 +35,7 @@ from bakeoff.stats.arrays import Values
 from bakeoff.stats.intervals import cluster_means, cluster_t_interval, t_interval
 from bakeoff.stats.order_strata import BOTH
 from bakeoff.stats.panels import between_judge_interval
+from bakeoff.stats.partial_identification import bounded_interval
 from bakeoff.stats.power import power_of_mean
 from bakeoff.stats.results import Estimate, Power
 from bakeoff.stats.sequential import (
@@ -43,6 +44,8 @@ from bakeoff.stats.sequential import (
     sign_confidence_sequence,
 )
 from bakeoff.stats.tests import sign_flip_test, sign_test, tested_win_rate
+
+_Z = 1.959964  # of a two-sided 95 % interval
 
 
 def summarize_pair(data: PairData) -> PairSummary:
@@ -112,7 +115,7 @@ def summarize_pair(data: PairData) -> PairSummary:
         agreement=tuple(judge_agreements(data)),
         power=_power(data, rate),
         variance=variance_components(data),
-        accounting=verdict_accounting(data, deciding.rows),
+        accounting=_with_interval(verdict_accounting(data, deciding.rows), deciding.rate),
         margin=data.margin,
         outcome="not enough data",
         verdict="",
@@ -170,7 +173,8 @@ def _published(data: PairData, rate: Estimate) -> dict[str, Any]:
 
 def _other_judges(data: PairData) -> Estimate | None:
     """The win rate if the judges are a sample of judges like them."""
-    if len(data.judges) < 2 or data.config.design.sequential:
+    design = data.order_design
+    if len(data.judges) < 2 or data.config.design.sequential or (design.order != BOTH).any():
         return None
     rows = data.judge_table.rows
     index = np.searchsorted(data.prompt_table.prompt, rows.prompt)
@@ -249,6 +253,20 @@ def verdict_accounting(data: PairData, rows: WeightedRows | None = None) -> Acco
         ),
         worst_case=worst_case,
     )
+
+
+def _with_interval(counts: Accounting, rate: Estimate) -> Accounting:
+    """The counts with the interval of the worst case.
+
+    The distances of `rate` from the bounds of its interval are the standard errors of the bounds.
+    """
+    low, high = counts.worst_case or (0.5, 0.5)
+    if high - low < 1e-9:
+        return counts
+    errors = (rate.estimate - rate.low) / _Z, (rate.high - rate.estimate) / _Z
+    interval = bounded_interval(low, high, *errors)
+    bounds = max(0.0, interval[0]), min(1.0, interval[1])
+    return counts.model_copy(update={"worst_case_interval": bounds})
 
 
 def _counts_by_key(judged: dict[str, int], failures: Iterable[str]) -> dict[str, Counts]:

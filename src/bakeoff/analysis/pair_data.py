@@ -228,11 +228,7 @@ class PairData:
 
     @cached_property
     def _sequence(self) -> PromptSequence:
-        tags = [
-            {tag for tag in self.tags(prompt_id) if not is_cluster_tag(tag)}
-            for prompt_id in self.prompt_ids
-        ]
-        return PromptSequence.of(self.prompt_ids, tuple(self.prompts), tags)
+        return PromptSequence.of(self.prompt_ids, self.prompts)
 
     @property
     def inference(self) -> InferenceSettings:

@@ -12,7 +12,6 @@ from bakeoff.analysis.findings import (
     unit_count,
 )
 from bakeoff.analysis.order_design import MIN_PER_ORDER, SingleOrders
-from bakeoff.analysis.worst_case import worst_case_interval
 
 MIN_PROMPTS = 20  # or clusters of prompts
 MAX_FAILED = 0.02  # of the requested verdicts
@@ -150,7 +149,7 @@ def _failed_verdicts(inputs: CheckInput) -> Iterator[Finding]:
     if share > MAX_FAILED:
         message = f"{counts.failed} of {counts.asked} verdicts failed ({100 * share:.1f} %)"
         yield Finding("failures", share, message, action)
-    interval = worst_case_interval(inputs.pair)
+    interval = inputs.pair.accounting.worst_case_interval
     low, high = interval or (0.5, 0.5)
     margin = inputs.pair.margin / 100
     undecided = {

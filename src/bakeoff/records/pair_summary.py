@@ -81,6 +81,9 @@ class Accounting(Counts):
     """Keys are `MODEL first`, `judged apart` and `order not recorded`."""
     worst_case: tuple[float, float] | None = None
     """Win rate of a, 0 to 1, if every failed verdict were a loss, and if every one were a win."""
+    worst_case_interval: tuple[float, float] | None = None
+    """95 % interval of the win rate with all verdicts, whatever the failed ones would have been
+    (Imbens and Manski 2004); None without failures."""
 
 
 class Agreement(Record):

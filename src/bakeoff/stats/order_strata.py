@@ -142,6 +142,18 @@ def order_predictability(a_first: Mask, positions: Values, tags: Mask) -> float:
     return min(1.0, 2 * float(1 + extreme.min()) / (1 + wanted))
 
 
+def sequence_deviation(a_first: Mask, position: Values) -> float:
+    """How far the order follows a sequence of the prompts, in standard deviations.
+
+    The larger one of the deviations that `order_predictability` describes; 0 for a single order.
+    """
+    if len(a_first) < 2 or a_first.all() or not a_first.any():
+        return 0.0
+    orders, sequence = a_first[None, :], np.argsort(position, kind="stable")[None, :]
+    trend = np.abs(_correlations(orders, _standardized(position[:, None]))).max(initial=0.0)
+    return float(max(trend, _missing_changes(orders, sequence)[0, 0]))
+
+
 def welch_p(first: Values, second: Values) -> float:
     """The two-sided p-value of Welch's test of equal means, of at least two values each.
 

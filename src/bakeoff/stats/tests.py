@@ -66,7 +66,7 @@ def sign_flip_test(differences: Values) -> SignificanceResult:
         return SignificanceResult(1.0, FLIP_METHOD, n)
     if n <= _MAX_ENUMERATED:
         observed = abs(float(differences.sum()))
-        slack = 1e-12 * float(np.abs(differences).sum())  # rounding
+        slack = n * 1e-9  # values are rounded to 9 digits
         rows = _sign_rows(n, exact=True)
         shares = [np.abs(signs @ differences) >= observed - slack for signs in rows]
         return SignificanceResult(float(np.concatenate(shares).mean()), FLIP_METHOD, n)
@@ -77,15 +77,13 @@ def sign_flip_test(differences: Values) -> SignificanceResult:
 
 
 def _grid_step(sizes: Values) -> float:
-    """The coarsest usual step of which all sizes are multiples; else a share of their rms.
-
-    The share, 1/256 to 1/24, makes the cost of the transform independent of n up to 500.
-    """
-    n = len(sizes)
-    fine = math.sqrt(float(sizes @ sizes) / n) / min(256, max(24, 12 * math.sqrt(2_000 / n)))
-    for step in (1.0, 1 / 2, 1 / 4, 1 / 6, 1 / 8, 1 / 12, 1 / 24):
-        if step >= fine and np.abs(sizes / step - np.rint(sizes / step)).max() < 1e-6:
-            return step
+    """The coarsest unit fraction of which all sizes are multiples; else 1/24 of their rms."""
+    fine = math.sqrt(float(sizes @ sizes) / len(sizes)) / 24
+    distinct = np.unique(np.round(sizes, 9))
+    for parts in range(1, int(1 / fine) + 1):
+        levels = distinct * parts
+        if np.abs(levels - np.rint(levels)).max() < 1e-6:
+            return 1 / parts
     return fine
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-from bakeoff.analysis.worst_case import worst_case_interval
 from bakeoff.records import Agreement, JudgeCard, NullCheck, PairSummary
 from bakeoff.report.text.verdict_line import outcome_label
 from bakeoff.stats.results import NO_INTERVAL, ControlledRate, Estimate
@@ -75,7 +74,7 @@ def judge_card_lines(
 
 
 def _worst_case_interval(pair: PairSummary) -> str:
-    interval = worst_case_interval(pair)
+    interval = pair.accounting.worst_case_interval
     return "" if interval is None else f" [95%: {100 * interval[0]:.1f} to {100 * interval[1]:.1f}]"
 
 
