@@ -1,6 +1,7 @@
 """Builders of prompts, completions, judgments, failures and results for tests."""
 
 import json
+import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,49 @@ def make_results(
 ) -> Results:
     """The results of some evidence, summarized with the defaults."""
     return Results.of(evidence, summarize(evidence), dict(config or {}), dict(environment or {}))
+
+
+_WORDS = [
+    "river",
+    "engine",
+    "garden",
+    "tide",
+    "contract",
+    "recipe",
+    "camera",
+    "vaccine",
+    "budget",
+    "moon",
+    "teacher",
+    "harbor",
+    "winter",
+    "glass",
+    "paper",
+    "market",
+    "bridge",
+    "kitchen",
+    "doctor",
+    "silver",
+    "violin",
+    "summer",
+    "letter",
+    "candle",
+    "forest",
+    "mirror",
+    "copper",
+    "window",
+    "pepper",
+    "ladder",
+    "basket",
+    "copies",
+    "island",
+    "pocket",
+]
+
+
+def prose(seed: str, words: int = 14) -> str:
+    """Words that depend on the seed: a completion that is no template or placeholder."""
+    return " ".join(random.Random(seed).choices(_WORDS, k=words))
 
 
 def sample_results(

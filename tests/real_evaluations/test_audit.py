@@ -96,6 +96,20 @@ def test_g2_interval_that_contains_half_is_no_win(tmp_path: Path) -> None:
     assert [reason.kind for reason in pair.reasons] == ["order not recorded"]
 
 
+def test_g2_difference_of_two_models_over_their_baseline(tmp_path: Path) -> None:
+    files = [
+        alpaca(f"FuseChat-{name}-Instruct", tmp_path) for name in ("Gemma-2-9B", "Llama-3.2-3B")
+    ]
+    (difference,) = audit(files).summary.baseline_differences
+    published = difference.published
+    assert published is not None
+    assert difference.prompts == 805
+    sign = 1 if "Gemma" in difference.a else -1
+    assert 100 * sign * published.estimate == pytest.approx(19.2005, abs=1e-3)
+    assert 100 * published.se == pytest.approx(1.4174, abs=1e-3)  # type: ignore[operator]
+    assert difference.outcome == "withheld"  # no column records the order
+
+
 def test_g3_model_against_itself_is_equivalent(tmp_path: Path) -> None:
     results = audit([alpaca("gpt4_1106_preview", tmp_path)], out=tmp_path / "out")
     pair = only_pair(results)

@@ -9,6 +9,7 @@ import numpy as np
 from bakeoff.analysis.findings import interval_outcome
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import BaselineDifference, Outcome, PairSummary
+from bakeoff.stats.intervals import t_interval
 from bakeoff.stats.results import Estimate, TestedDifference
 from bakeoff.stats.tests import holm, paired_difference
 
@@ -27,6 +28,15 @@ class _Compared(NamedTuple):
         return dict(zip(ids, values.tolist(), strict=True))
 
 
+class _Difference(NamedTuple):
+    first: _Compared
+    second: _Compared
+    baseline: str
+    prompts: int
+    tested: TestedDifference
+    published: Estimate
+
+
 def baseline_differences(
     models: Sequence[str], pairs: Sequence[tuple[PairSummary, PairData]]
 ) -> list[BaselineDifference]:
@@ -37,7 +47,7 @@ def baseline_differences(
     """
     judged = [(pair, data) for pair, data in pairs if len(data.prompt_table)]
     direct = {frozenset((pair.a, pair.b)) for pair, _ in judged}
-    rows: list[tuple[_Compared, _Compared, str, TestedDifference, int]] = []
+    rows: list[_Difference] = []
     for baseline in models:
         compared = [
             _Compared(model, pair, data)
@@ -50,25 +60,26 @@ def baseline_differences(
                 ours, theirs = first.preferences(), second.preferences()
                 shared = sorted(ours.keys() & theirs.keys())
                 if shared:
-                    tested = paired_difference(
-                        np.array([ours[prompt] for prompt in shared]),
-                        np.array([theirs[prompt] for prompt in shared]),
-                        first.data.clusters_of_ids(shared),
+                    x, y = (np.array([of[prompt] for prompt in shared]) for of in (ours, theirs))
+                    tested = paired_difference(x, y, first.data.clusters_of_ids(shared))
+                    published = t_interval(x - y)
+                    rows.append(
+                        _Difference(first, second, baseline, len(shared), tested, published)
                     )
-                    rows.append((first, second, baseline, tested, len(shared)))
-    adjusted = holm([tested.test.p for *_, tested, _ in rows])
+    adjusted = holm([row.tested.test.p for row in rows])
     return [
         BaselineDifference(
-            a=first.model,
-            b=second.model,
-            baseline=baseline,
-            prompts=prompts,
-            difference=tested.difference,
-            test=tested.test,
+            a=row.first.model,
+            b=row.second.model,
+            baseline=row.baseline,
+            prompts=row.prompts,
+            difference=row.tested.difference,
+            test=row.tested.test,
             holm_p=holm_p,
-            outcome=_outcome(first.pair, second.pair, tested.difference, holm_p),
+            published=row.published,
+            outcome=_outcome(row.first.pair, row.second.pair, row.tested.difference, holm_p),
         )
-        for (first, second, baseline, tested, prompts), holm_p in zip(rows, adjusted, strict=True)
+        for row, holm_p in zip(rows, adjusted, strict=True)
     ]
 
 

@@ -7,7 +7,6 @@ import binascii
 import json
 import re
 import unicodedata
-from functools import lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ from bakeoff.analysis.keyword_filter import (
     KeywordGroups,
     matches_groups,
 )
+from bakeoff.analysis.text_cache import cache_by_digest
 
 ADDRESSES_JUDGE = "speaks to the judge"
 VERDICT_BLOCK = "verdict block"
@@ -241,7 +241,7 @@ _DELIMITER_GROUPS = _KEYWORDS.add_groups("======|######|******|~~~~~~|______|---
 _HEADING_GROUPS = _KEYWORDS.add_groups("assistant|answer|response|completion")
 
 
-@lru_cache(maxsize=2**14)  # the summary of a model and the checks of its pairs ask for it
+@cache_by_digest  # the summary of a model and the checks of its pairs ask for it
 def detect_injection(text: str) -> tuple[str, ...]:
     """The kinds of injection found in a completion, in a fixed order; () for ordinary text.
 

@@ -1,7 +1,11 @@
 """Equal and similar prompts, which are not independent and form clusters.
 
 Two prompts are similar if the weighted Jaccard similarity of their words and word pairs is at least
-`MIN_SIMILARITY`. Candidates are found by a set-similarity join with prefix filtering (Bayardo, Ma
+`MIN_SIMILARITY`, or if they have a passage in common, such as a prompt to which different sentences
+are added. To find too many of them makes intervals wider; to find too few makes verdicts false. So
+passages are short, but only those in few of the prompts count, which leaves many clusters.
+
+Candidates of the first kind are found by a set-similarity join with prefix filtering (Bayardo, Ma
 and Srikant 2007, "Scaling up all pairs similarity search"), which needs no random numbers.
 """
 
@@ -26,6 +30,16 @@ MIN_SHINGLES = 11
 """Those of six words. If one of two prompts has fewer that count, one has to contain all words of
 the other, and not only numbers."""
 
+PASSAGE_WORDS = 12
+"""Least number of successive words of a passage that two prompts have in common."""
+MAX_PASSAGE_SHARE = 0.05
+"""A passage in a larger share of the prompts is part of a template. Even if all others were, too,
+and their prompts not alike, at least 20 clusters would remain."""
+MIN_PASSAGE_SHARE = 0.2
+"""Least part of the shorter prompt that is in the passages."""
+
+_FIRST_CHARACTER = "\u3040"  # of the scripts without spaces
+_HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _FULL_WEIGHT_SHARE = 1 / 32  # of the prompts: a shingle this rare, or rarer, has the full weight
 _MAX_WORDS = 200  # at the beginning, and as many at the end: longer prompts are compared by these
 _NEIGHBORS = 8  # prompts with a common shingle that each is compared with; all up to 9 prompts
@@ -89,10 +103,12 @@ class _Shingles(NamedTuple):
 
 def _components(texts: Sequence[str]) -> Codes:
     """The component of each of these distinct texts; similar texts have the same one."""
-    shingles = _shingles(texts)
-    if shingles is None:
-        return np.arange(len(texts))
     components: Codes = np.arange(len(texts))
+    words = _coded_words(texts)
+    components = _merged(components, *_with_common_passage(words, len(texts)))
+    shingles = _shingles(words, len(texts))
+    if shingles is None:
+        return components
     for left, right in _candidates(shingles):
         new = components[left] != components[right]
         left, right = left[new], right[new]
@@ -108,38 +124,82 @@ def _merged(components: Codes, left: Codes, right: Codes) -> Codes:
     return connected_components(links.tocsr(), directed=False)[1].astype(np.intp)[components]
 
 
-def _shingles(texts: Sequence[str]) -> _Shingles | None:
-    """The shingles of the texts; None if they have no word in common.
+class _Words(NamedTuple):
+    """The words of distinct texts, one text after the other."""
 
-    Weights are inverse document frequencies, bounded so that a rare shingle does not outweigh many.
-    """
+    code: Codes
+    """Indices into the vocabulary."""
+    text: Codes
+    """The index of the text of each word."""
+    vocabulary: Sequence[str]
+
+
+def _coded_words(texts: Sequence[str]) -> _Words:
     vocabulary: dict[str, int] = {}
     words_by_text = [_bounded(text.split(" ")) for text in texts]
     for word in chain.from_iterable(words_by_text):
         vocabulary.setdefault(word, len(vocabulary))
     lengths = np.fromiter(map(len, words_by_text), dtype=np.intp, count=len(texts))
-    words = np.fromiter(
+    codes = np.fromiter(
         map(vocabulary.__getitem__, chain.from_iterable(words_by_text)),
         dtype=np.intp,
         count=int(lengths.sum()),
     )
-    text = np.repeat(np.arange(len(texts)), lengths)
+    return _Words(codes, np.repeat(np.arange(len(texts)), lengths), tuple(vocabulary))
+
+
+def _with_common_passage(words: _Words, count: int) -> tuple[Codes, Codes]:
+    """Pairs of texts with a common passage that is rare, and long for the shorter of the two."""
+    none = np.empty(0, dtype=np.intp)
+    text, size = words.text, PASSAGE_WORDS
+    if len(text) < size:
+        return none, none
+    hashes = np.zeros(len(text) - size + 1, dtype=np.uint64)
+    for place in range(size):
+        hashes = hashes * _HASH_FACTOR + words.code[place : place + len(hashes)].astype(np.uint64)
+    within = text[: len(hashes)] == text[size - 1 :]
+    hashes, row = hashes[within], text[: len(within)][within]
+    order = np.lexsort((row, hashes))
+    hashes, row = hashes[order], row[order]
+    first = np.ones(len(row), dtype=np.bool_)  # of its run of words in its text
+    first[1:] = (hashes[1:] != hashes[:-1]) | (row[1:] != row[:-1])
+    run, row = np.cumsum(np.diff(hashes, prepend=hashes[:1]) != 0)[first], row[first]
+    rare = np.bincount(run)[run] <= max(2, MAX_PASSAGE_SHARE * count)
+    run, row = run[rare], row[rare]
+    follows = run[1:] == run[:-1]
+    pairs, shared = np.unique(row[:-1][follows] * count + row[1:][follows], return_counts=True)
+    left, right = pairs // count, pairs % count
+    lengths = np.bincount(text, minlength=count)
+    is_character = np.array([w >= _FIRST_CHARACTER and len(w) == 1 for w in words.vocabulary])
+    characters = np.bincount(text, weights=is_character[words.code], minlength=count)
+    least = np.where(2 * characters > lengths, 2 * size, size)  # a word has about two characters
+    least = np.maximum(least, MIN_PASSAGE_SHARE * lengths)
+    long = shared + size - 1 >= np.minimum(least[left], least[right])
+    return left[long], right[long]
+
+
+def _shingles(words: _Words, count: int) -> _Shingles | None:
+    """The shingles of `count` texts; None if they have no word in common.
+
+    Weights are inverse document frequencies, bounded so that a rare shingle does not outweigh many.
+    """
+    text, vocabulary = words.text, words.vocabulary
     adjacent = text[1:] == text[:-1]
     # A sort of plain integers is several times as fast as one that also returns positions.
-    bits = len(texts).bit_length()
-    pairs = (words[:-1] * len(vocabulary) + words[1:]) % (
+    bits = count.bit_length()
+    pairs = (words.code[:-1] * len(vocabulary) + words.code[1:]) % (
         (1 << (_KEY_BITS - bits)) - len(vocabulary)
     )
-    keys = np.concatenate((words, pairs[adjacent] + len(vocabulary)))
+    keys = np.concatenate((words.code, pairs[adjacent] + len(vocabulary)))
     entries = np.sort(keys << bits | np.concatenate((text, text[1:][adjacent])))
     entries = _runs(entries)[0]
     keys, columns = _runs(entries >> bits)
     row = entries & ((1 << bits) - 1)
-    rows = csr_array(coo_array((np.ones(len(row)), (row, columns)), (len(texts), len(keys))))
+    rows = csr_array(coo_array((np.ones(len(row)), (row, columns)), (count, len(keys))))
     frequencies = np.bincount(rows.indices, minlength=len(keys))
     if frequencies.max(initial=0) < 2:
         return None
-    shares = frequencies / len(texts)
+    shares = frequencies / count
     weights = np.minimum(-np.log(shares), -np.log(_FULL_WEIGHT_SHARE))
     weights[shares > MAX_DOCUMENT_SHARE] = 0.0
     is_number = np.zeros(len(keys), dtype=np.bool_)

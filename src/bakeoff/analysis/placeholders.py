@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bakeoff.analysis import reused_words
 from bakeoff.analysis.pair_data import PairData
 
 MAX_SAME_TEXT = 0.5  # of the completions of a model: above this the text is a placeholder
@@ -68,9 +69,28 @@ def repeated_text(data: PairData, model: str, other: str) -> RepeatedText | None
     ids = sorted(texts)
     shuffled = [ids[i] for i in np.random.default_rng(_SEED).permutation(len(ids)).tolist()]
     first = _masked(data, texts, sorted(shuffled[:_FIRST_SAMPLE]))
-    if max(Counter(first.values()).values()) < _MIN_FIRST_SHARE * len(first):
+    if max(Counter(first.values()).values()) >= _MIN_FIRST_SHARE * len(first):
+        template = _repeated_template(_masked(data, texts, sorted(shuffled[:MAX_SAMPLE])), texts)
+        if template:
+            return template
+    return _reused_words(data, shuffled, texts, theirs)
+
+
+def _reused_words(
+    data: PairData, ids: Sequence[str], texts: Mapping[str, str], theirs: Mapping[str, str]
+) -> RepeatedText | None:
+    prompts = {id_: _prompt_text(data, id_) for id_ in ids[: reused_words.MAX_SAMPLE]}
+    template = reused_words.reused_words(ids, prompts, texts, theirs)
+    if template is None:
         return None
-    return _repeated_template(_masked(data, texts, sorted(shuffled[:MAX_SAMPLE])), texts)
+    return RepeatedText(
+        texts[template.prompts[0]], len(template.prompts), template.total, template.varying
+    )
+
+
+def _prompt_text(data: PairData, id_: str) -> str:
+    prompt = data.prompts.get(id_)
+    return "\n".join(message.content for message in prompt.messages) if prompt else ""
 
 
 def _is_frequent(count: int, total: int) -> bool:
@@ -86,12 +106,7 @@ def _masked(
     data: PairData, texts: Mapping[str, str], ids: Sequence[str]
 ) -> dict[str, tuple[str, ...]]:
     """The masked texts of these prompts, by id."""
-    prompts = {
-        id_: _words("\n".join(message.content for message in data.prompts[id_].messages))
-        if id_ in data.prompts
-        else []
-        for id_ in ids
-    }
+    prompts = {id_: _words(_prompt_text(data, id_)) for id_ in ids}
     frequencies = Counter(word for words in prompts.values() for word in set(words))
     most = max(1, _MAX_PROMPT_SHARE * len(ids))
     common = {word for word, count in frequencies.items() if count > most}

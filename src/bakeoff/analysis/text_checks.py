@@ -39,31 +39,34 @@ def _suspicious_texts(inputs: CheckInput) -> Iterator[Finding]:
 
 
 def _text_for_the_judge(inputs: CheckInput) -> Iterator[Finding]:
-    """The winner's completions speak to the judge, and may have won by that."""
-    if inputs.outcome not in ("better", "worse"):
-        return
+    """Completions speak to the judge, and the outcome may have come by that.
+
+    Those of the winner are counted as its losses; without a winner, those of each model.
+    """
     pair = inputs.pair
-    winner, loser = (pair.a, pair.b) if inputs.outcome == "better" else (pair.b, pair.a)
-    injected = _injected_prompts(inputs.data, winner)
-    if not injected:
-        return
-    total = sum(1 for id_ in inputs.data.prompt_ids if id_ in inputs.data.completions[winner])
-    share = proportion(len(injected), total)
-    rate = _rate_without_wins(inputs.data, injected, loser)
-    survives = interval_outcome(rate, pair.margin / 100) == inputs.outcome
-    often = len(injected) >= MIN_INJECTIONS and share is not None and share.low > MAX_INJECTED
-    if survives and not often:
-        return
-    by_loser = len(_injected_prompts(inputs.data, loser))
-    lost = 100 * (rate.estimate if inputs.outcome == "better" else 1 - rate.estimate)
-    yield Finding(
-        "speaks to the judge",
-        len(injected) / total,
-        f"completions of {winner} speak to the judge, or hide something, for {len(injected)} of "
-        f"{total} prompts (those of {loser} for {by_loser}): with these lost, {winner} wins "
-        f"{lost:.1f} %",
-        f"read them under `suspicious` of {winner}: what fools a judge is not better",
-    )
+    favored = {"better": (pair.a,), "worse": (pair.b,), "equivalent": (pair.a, pair.b)}
+    for model in favored.get(inputs.outcome, ()):
+        other = pair.b if model == pair.a else pair.a
+        injected = _injected_prompts(inputs.data, model)
+        if not injected:
+            continue
+        total = sum(1 for id_ in inputs.data.prompt_ids if id_ in inputs.data.completions[model])
+        share = proportion(len(injected), total)
+        rate = _rate_without_wins(inputs.data, injected, other)
+        survives = interval_outcome(rate, pair.margin / 100) == inputs.outcome
+        often = len(injected) >= MIN_INJECTIONS and share is not None and share.low > MAX_INJECTED
+        if survives and not often:
+            continue
+        by_other = len(_injected_prompts(inputs.data, other))
+        lost = 100 * (rate.estimate if model == pair.a else 1 - rate.estimate)
+        yield Finding(
+            "speaks to the judge",
+            len(injected) / total,
+            f"completions of {model} speak to the judge, or hide something, for {len(injected)} of "
+            f"{total} prompts (those of {other} for {by_other}): with these lost, {model} wins "
+            f"{lost:.1f} %",
+            f"read them under `suspicious` of {model}: what fools a judge is not better",
+        )
 
 
 def _injected_prompts(data: PairData, model: str) -> set[str]:
@@ -88,33 +91,56 @@ def _rate_without_wins(data: PairData, lost: set[str], winner: str) -> Estimate:
 def _length_or_style_decides(inputs: CheckInput) -> Iterator[Finding]:
     """The judge may have followed length or style, as far as the completions tell."""
     controls = inputs.pair.controls
-    if inputs.outcome not in ("better", "worse") or controls is None:
+    sign = _explained_sign(inputs)
+    if controls is None or sign is None:
         return
-    better = inputs.outcome == "better"
-    if not covariates_may_decide(controls, better):
-        return
-    winner, loser = (inputs.pair.a, inputs.pair.b) if better else (inputs.pair.b, inputs.pair.a)
+    a, b = inputs.pair.a, inputs.pair.b
+    claimed = "the verdict" if inputs.outcome != "equivalent" else "no difference"
     for name in controls.without_overlap:
-        more = "longer text" if name == "length" else "text with more markdown"
+        more = "longer text" if name == "length" else "text with more markup"
         yield Finding(
             f"{name} decides",
             1.0,
-            f"the verdict cannot be told from {name}: one model nearly always wrote the {more}, so "
+            f"{claimed} cannot be told from {name}: one model nearly always wrote the {more}, so "
             f"no win rate at equal {name} can be estimated",
             WAYS_OUT,
         )
     if controls.rate and controls.explained:
-        rate, explained = controls.rate, controls.explained
-        sign = 1 if better else -1
+        main = _main_covariate(controls, sign)
+        points = f"{100 * sign * controls.explained.estimate:.1f} points"
+        winner, loser = (a, b) if sign > 0 else (b, a)
+        rate = _percent_of_winner(controls.rate, sign > 0)
+        says = f"which does not show it better than {loser}: {main} explains {points} of its"
+        if inputs.outcome == "equivalent":
+            margin = f"{inputs.pair.margin:g} points of 50 %"
+            says = f"which may not be within {margin}: {main} adds {points} to its"
+        ends = "win rate" if inputs.outcome == "equivalent" else "advantage"
         yield Finding(
-            f"{_main_covariate(controls, sign)} decides",
-            rate.estimate,
-            f"at equal length and style {winner} wins "
-            f"{_percent_of_winner(rate, better)}, which does not show it better than {loser}: "
-            f"{_main_covariate(controls, sign)} explains "
-            f"{100 * sign * explained.estimate:.1f} points of its advantage",
+            f"{main} decides",
+            controls.rate.estimate,
+            f"at equal length and style {winner} wins {rate}, {says} {ends}",
             WAYS_OUT,
         )
+
+
+def _explained_sign(inputs: CheckInput) -> int | None:
+    """1 if a may have its outcome by the covariates alone, -1 if b may; None otherwise.
+
+    That two models are equivalent makes two claims: a win rate above the lower end of the margin,
+    and one below the upper end.
+    """
+    controls, margin = inputs.pair.controls, inputs.pair.margin / 100
+    if inputs.pair.ties == inputs.pair.prompts:
+        return None  # no verdict follows anything
+    claims = {
+        "better": ((1, 0.5),),
+        "worse": ((-1, 0.5),),
+        "equivalent": ((1, 0.5 - margin), (-1, 0.5 + margin)),
+    }
+    for sign, bound in claims.get(inputs.outcome, ()):
+        if controls and covariates_may_decide(controls, better=sign > 0, bound=bound):
+            return sign
+    return None
 
 
 def _main_covariate(controls: ControlledRate, sign: int) -> str:

@@ -15,6 +15,12 @@ _CODE_BLOCK = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _HEADER = re.compile(r"^#{1,6}[ \t]", re.MULTILINE)
 _LIST_ITEM = re.compile(r"^[ \t]*(?:[-*+]|\d+\.)[ \t]", re.MULTILINE)
 _BOLD = re.compile(r"\*\*[^*\n]+\*\*|__[^_\n]+__")
+_ITALIC = re.compile(r"([*_])(?<![*_\w].)(?![*_\s])[^*_\n]{1,200}(?<!\s)\1(?![*_\w])")
+_TABLE_ROW = re.compile(r"^[ \t]*\|.*\|[ \t]*$", re.MULTILINE)
+_LINK = re.compile(r"\]\(|(?<!\()https?://")
+_EMOJI = re.compile("[\u203c-\u2bff\U0001f000-\U0001faff](?![\u203c-\u2bff\U0001f000-\U0001faff])")
+_VISIBLE = 0.025  # of the sum of two lengths: a smaller difference, of 5 %, counts as none
+_CAPITALS = re.compile(r"[A-Z]{2,}(?:[ ,]+[A-Z]{2,})+")  # two words: one may be an acronym
 
 
 class TextFeatures(NamedTuple):
@@ -27,6 +33,9 @@ class TextFeatures(NamedTuple):
     list_items: float
     bold: float
     code_blocks: float
+    ornaments: float = 0.0
+    """Italic spans, rows of tables, links, emoji and phrases in capitals."""
+    exclamations: float = 0.0
 
     @classmethod
     def of(cls, text: str) -> "TextFeatures":
@@ -40,6 +49,8 @@ class TextFeatures(NamedTuple):
             list_items=len(_LIST_ITEM.findall(prose)),
             bold=len(_BOLD.findall(prose)) if "**" in prose or "__" in prose else 0,
             code_blocks=blocks,
+            ornaments=_count_ornaments(prose),
+            exclamations=prose.count("!"),
         )
 
 
@@ -58,9 +69,16 @@ class TextDifferences:
         counts = np.array([sides for _, *sides in rows], dtype=np.float64)
         counts = counts.reshape(len(rows), 2, len(TextFeatures._fields))
         # Each of shape (2, rows): of a and of b.
-        self._characters, self._words, self._headers, self._list_items, self._bold, self._code = (
-            counts.transpose(2, 1, 0)
-        )
+        (
+            self._characters,
+            self._words,
+            self._headers,
+            self._list_items,
+            self._bold,
+            self._code,
+            self._ornaments,
+            self._exclamations,
+        ) = counts.transpose(2, 1, 0)
 
     @property
     def characters(self) -> Values:
@@ -81,25 +99,44 @@ class TextDifferences:
 
     @property
     def covariates(self) -> tuple[Covariate, Covariate]:
-        """Length and style: the features of Arena-Hard's style control, and two forms that fit a
-        judge that takes the longer, or the richer, completion whatever the difference is."""
+        """Length and style: the features of Arena-Hard's style control, ornaments, and two forms
+        that fit a judge that takes the longer, or the richer, completion whatever the difference.
+        """
         densities = [
             count / (self._words + 1) for count in (self._list_items, self._bold, self._headers)
         ]
+        ornaments = _difference(self._ornaments + self._exclamations)
+        relative = _relative(self._characters, 0)
+        visible = np.abs(relative) >= _VISIBLE
+        characters = np.where(visible, self.characters, 0.0)
         length = (
             np.sign(self.characters),
-            _saturating(self.characters),
-            _relative(self._characters, 0),
+            _saturating(characters),
+            np.where(visible, relative, 0.0),
         )
         style = (
             np.sign(self.markdown),
+            np.sign(ornaments),
             _saturating(self.markdown),
+            _saturating(ornaments),
             *(_relative(feature, 1) for feature in (*densities, self._code)),
         )
         return (
-            Covariate("length", length, needs_overlap=True),
-            Covariate("style", style, needs_overlap=True),
+            Covariate("length", length, overlap=(characters,)),
+            # Not of exclamation marks, because a model may always begin with "Sure!".
+            Covariate("style", style, overlap=(self.markdown, _difference(self._ornaments))),
         )
+
+
+def _count_ornaments(prose: str) -> int:
+    count = len(_CAPITALS.findall(prose))
+    if "*" in prose or "_" in prose:
+        count += len(_ITALIC.findall(prose))
+    if "|" in prose:
+        count += len(_TABLE_ROW.findall(prose))
+    if "](" in prose or "://" in prose:
+        count += len(_LINK.findall(prose))
+    return count if prose.isascii() else count + len(_EMOJI.findall(prose))
 
 
 def _difference(feature: Values) -> Values:

@@ -20,6 +20,9 @@ class BaselineDifference(Record):
     test: SignificanceResult
     holm_p: float
     """The p-value of `test`, adjusted for all differences of the summary."""
+    published: Estimate | None = None
+    """The same difference with Student's t interval over prompts, without clusters of repeated
+    prompts, as leaderboards publish it."""
     outcome: Outcome
     """`better` if a is better than b; `withheld` if the verdict on either pair is."""
 

@@ -43,9 +43,9 @@ class Covariate(NamedTuple):
     name: str
     columns: Sequence[Values]
     """Differences of a minus b in several forms, the most important first."""
-    needs_overlap: bool = False
-    """Whether the win rate at equal covariates is defined only if each model has less of it than
-    the other on some prompts."""
+    overlap: Sequence[Values] = ()
+    """Differences of a minus b. The win rate at equal covariates is defined only if each model has
+    no more than the other on some prompts, in each of them."""
 
 
 class _Design(NamedTuple):
@@ -72,7 +72,7 @@ def controlled_rate(
     units = int(unit.max(initial=-1)) + 1
     if units < MIN_UNITS:
         return ControlledRate(None)
-    missing = tuple(c.name for c in covariates if c.needs_overlap and not _overlaps(c.columns[0]))
+    missing = tuple(c.name for c in covariates if not all(map(_overlaps, c.overlap)))
     design = _design(covariates, units)
     if missing or not design.columns.size or np.ptp(values) <= _ROUNDING:
         return ControlledRate(None, missing)
@@ -81,16 +81,17 @@ def controlled_rate(
     return ControlledRate(rate, missing, explained, imbalance, effects)
 
 
-def covariates_may_decide(controls: ControlledRate, better: bool) -> bool:
-    """Whether the advantage of a, or of b if not `better`, may be that of the covariates alone.
+def covariates_may_decide(controls: ControlledRate, better: bool, bound: float = 0.5) -> bool:
+    """Whether a win rate of a above `bound`, or below it if not `better`, may be that of the
+    covariates alone.
 
-    True without overlap, and if the interval at equal covariates contains 0.5 or lies on the other
-    side, unless nothing suggests that the covariates explain a part of the advantage.
+    True without overlap, and if the interval at equal covariates contains the bound or lies on its
+    other side, unless nothing suggests that the covariates explain a part of the distance.
     """
     if controls.without_overlap:
         return True
     rate, explained = controls.rate, controls.explained
-    if rate is None or explained is None or (rate.low > 0.5 if better else rate.high < 0.5):
+    if rate is None or explained is None or (rate.low > bound if better else rate.high < bound):
         return False
     evidence = explained.estimate / max(explained.se or 0.0, _ROUNDING)
     needed = np.interp(controls.imbalance, _IMBALANCES, _MIN_EVIDENCE)

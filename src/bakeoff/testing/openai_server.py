@@ -12,10 +12,16 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Self
 
 _TIMEOUT = 60.0  # seconds for the server to start and to stop
 _MAX_WAIT = 100.0  # seconds that a reply waits for its condition
+
+_WORDS = (
+    *("river", "engine", "garden", "tide", "contract", "recipe", "camera", "vaccine"),
+    *("budget", "moon", "teacher", "harbor", "winter", "glass", "paper", "market"),
+)
 
 
 @dataclass
@@ -70,13 +76,22 @@ def shown_completions(body: dict[str, Any]) -> tuple[str, str]:
     return parts[-4].strip(), parts[-2].strip()
 
 
+def completion_of(model: str, prompt: str) -> str:
+    """Return the completion of a model by `prefer_good`."""
+    digest = sha256(f"{model} {prompt}".encode()).digest()
+    words = " ".join(_WORDS[byte % len(_WORDS)] for byte in digest[:12])
+    return f"This is {model} on: {prompt} {words}"
+
+
 def prefer_good(body: dict[str, Any]) -> str:
     """Respond like models that repeat their name and the prompt, and like a judge.
 
-    The judge prefers the completion that contains `good`. This is the default responder.
+    A completion ends with some words that the model and the prompt determine, since completions
+    that only repeat the prompt are placeholders. The judge prefers the completion that contains
+    `good`. This is the default responder.
     """
     if "winner" not in body["messages"][0]["content"]:
-        return f"This is {body['model']} on: {body['messages'][-1]['content']}"
+        return completion_of(body["model"], body["messages"][-1]["content"])
     a, b = ("good" in text for text in shown_completions(body))
     if a == b:
         return verdict_json("tie")

@@ -75,7 +75,7 @@ def test_a_run_prints_the_guides_summary_and_writes_its_files(tmp_path: Path) ->
         "  Average difference: +0.475 ± 0.112 [95%: +0.423 to +0.527]",
         "  Model 1 better 19 times, worse 0, equal 1",
         "  Verdicts: 40 asked = 40 judged + 0 failed",
-        "  good is better than bad: it wins 97.5 % (95 % interval 87.3 to 99.5 %)",
+        "  good is better than bad: it wins 97.5 % (95 % interval 81.7 to 99.7 %)",
         "good completes: 20/20",
     ):
         assert line in done.stdout + done.stderr
@@ -295,7 +295,7 @@ def test_an_audit_prints_the_summary_and_writes_its_files(call: Call) -> None:
         "  Total Comparisons: 24",
         "  Model 1: 75.0% (18 wins)",
         "  Verdicts: 48 asked = 48 judged + 0 failed",
-        "  a is better than b: it wins 75.0 % (95 % interval 55.1 to 88.0 %)",
+        "  a is better than b: it wins 75.0 % (95 % interval 54.1 to 88.4 %)",
         "audit/results.json",
     ):
         assert line in done.stdout

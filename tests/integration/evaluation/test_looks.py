@@ -20,6 +20,7 @@ from bakeoff.storage import RUN_PREFIX, Store
 from bakeoff.storage.merge import merge
 from bakeoff.storage.salvage import check
 from bakeoff.testing import OpenAIServer, shown_completions, verdict_json
+from tests.builders import prose
 from tests.integration.evaluation.test_pipeline import config
 from tests.integration.evaluation.test_sequential_runs import judge_request_count
 
@@ -30,7 +31,7 @@ def judge_by_share(share: float) -> Any:
     def respond(body: dict[str, Any]) -> str:
         text = body["messages"][-1]["content"]
         if not body["model"].startswith("judge"):
-            return f"{body['model']} on {text}"
+            return f"{body['model']} on {text} on {prose(body['model'] + text)}"
         first, second = shown_completions(body)
         models = [completion.split(" on ")[0] for completion in (first, second)]
         wins = random.Random(first.split(" on ")[1]).random() < share

@@ -22,6 +22,7 @@ from bakeoff.storage import Store
 from bakeoff.storage.merge import merge
 from bakeoff.storage.salvage import check
 from bakeoff.testing import OpenAIServer, Reply, chat_completion, shown_completions, verdict_json
+from tests.builders import prose
 from tests.integration.evaluation.test_pipeline import config, kill, prompts_file
 from tests.marks import long
 
@@ -37,7 +38,8 @@ def judge_by_strength(**chances: float) -> Any:
     def respond(body: dict[str, Any]) -> str:
         text = body["messages"][-1]["content"]
         if body["model"] != "judge":
-            return f"{body['model']} on {text} {body['seed']}"
+            words = prose(f"{body['model']} {text} {body['seed']}")
+            return f"{body['model']} on {text} {body['seed']} on {words}"
         first, second = shown_completions(body)
         models = [completion.split(" on ")[0] for completion in (first, second)]
         about = first.split(" on ")[1]
@@ -54,8 +56,8 @@ def judge_request_count(server: OpenAIServer) -> int:
 
 
 def document_of(results: Results) -> dict[str, Any]:
-    """Return results as a document, without environment, usage and config."""
-    return results.model_dump(exclude={"environment", "run_usage", "config"})
+    """Return results as a document, without environment, usage, config and list of runs."""
+    return results.model_dump(exclude={"environment", "run_usage", "config", "runs"})
 
 
 def request_counts(server: OpenAIServer) -> Counter[str]:
@@ -267,17 +269,17 @@ def test_new_model_adds_only_its_pair_with_the_baseline(tmp_path: Path) -> None:
         url = f"?base_url={server.url}"
         models = tuple(f"{name}=api:{name}{url}" for name in ("m0", "m1"))
         base = f"base=api:base{url}"
-        run(config_of(server, tmp_path, 25, model=models, baseline=base, orders="random"))
-        assert len(server.requests) == 3 * 25 + 2 * 25
+        run(config_of(server, tmp_path, 50, model=models, baseline=base, orders="random"))
+        assert len(server.requests) == 3 * 50 + 2 * 50
         new = (f"m2=api:m2{url}", *reversed(models))
         before = len(server.requests)
-        results = run(config_of(server, tmp_path, 25, model=new, baseline=base, orders="random"))
-        assert len(server.requests) - before == 25 + 25
+        results = run(config_of(server, tmp_path, 50, model=new, baseline=base, orders="random"))
+        assert len(server.requests) - before == 50 + 50
         before = len(server.requests)
-        run(config_of(server, tmp_path, 25, model=(base, *new), baseline="base", orders="random"))
+        run(config_of(server, tmp_path, 50, model=(base, *new), baseline="base", orders="random"))
         assert len(server.requests) == before
-        complete = run(config_of(server, tmp_path, 25, model=(*new, base), orders="random"))
-        assert len(server.requests) - before == 3 * 25
+        complete = run(config_of(server, tmp_path, 50, model=(*new, base), orders="random"))
+        assert len(server.requests) - before == 3 * 50
     pairs = [(pair.a, pair.b) for pair in results.summary.pairs]
     assert pairs == [("m2", "base"), ("m1", "base"), ("m0", "base")]
     assert len(complete.summary.pairs) == 6
@@ -339,8 +341,12 @@ def eight_models(folder: Path, count: int) -> tuple[str, ...]:
     prompts_file(folder, count)
     for model in range(8):
         rows = [
-            {"prompt": f"Question number {n}?", "completion": f"m{model} on Question number {n}?"}
-            for n in range(count)
+            {
+                "prompt": question,
+                "completion": f"m{model} on {question} on {prose(question + name)}",
+            }
+            for name in (f"m{model}",)
+            for question in (f"Question number {n}?" for n in range(count))
         ]
         path = folder / f"m{model}.jsonl"
         path.write_text("\n".join(map(json.dumps, rows)))

@@ -71,6 +71,26 @@ def test_variants_of_a_prompt_are_one_cluster(count, length):
     ]
 
 
+@pytest.mark.parametrize("place", ["before", "after", "around"])
+def test_a_prompt_with_other_sentences_added_is_similar_to_its_copies(place):
+    originals, added = sentences(30, 16), sentences(360, 22, seed=4)
+    texts = [
+        f"{added[n] if place != 'after' else ''} {originals[n // 6]} "
+        f"{added[180 + n] if place != 'before' else ''}"
+        for n in range(180)
+    ]
+    assert clusters(texts) == [set(range(start, start + 6)) for start in range(0, 180, 6)]
+
+
+def test_a_passage_in_many_prompts_or_a_short_part_of_them_makes_none_similar():
+    instruction, inputs = sentences(1, 20)[0], sentences(100, 45, seed=3)
+    some = [f"{instruction}. {text}" if n < 10 else text for n, text in enumerate(inputs)]
+    assert clusters(some) == []
+    long = sentences(40, 90, seed=5)
+    assert clusters([f"{instruction}. {text}" for text in long[:2]] + long[2:]) == []
+    assert clusters([f"{instruction}. {text}" for text in inputs[:2]] + inputs[2:]) == [{0, 1}]
+
+
 def test_distinct_prompts_of_the_same_words_are_not_similar():
     assert clusters(sentences(400, 12)) == []
 

@@ -1,10 +1,13 @@
 """Placeholders: one text for most prompts, and the ordinary answers that look like one."""
 
+import random
+
 import pytest
 
 from bakeoff.analysis.evidence_pairs import build_pair_data
 from bakeoff.analysis.pair_data import AnalysisConfig
 from bakeoff.analysis.placeholders import RepeatedText, repeated_text
+from bakeoff.analysis.reused_words import REWORDED, SHUFFLED
 from tests.unit.analysis.builders import evidence, prompt, sentences, texts, won
 
 TOPICS = [text.replace(" ", "") for text in sentences(40, 2)]
@@ -104,3 +107,148 @@ def test_without_completions_nothing_is_found() -> None:
     assert (
         repeated_text(build_pair_data(evidence(won(3, 0)), AnalysisConfig())[0], "a", "b") is None
     )
+
+
+# Templates that are recognized by their words. Prose has a large vocabulary.
+
+
+def unlike_words(count: int, rng: random.Random) -> str:
+    return " ".join(
+        "".join(rng.choice(("ba", "ko", "ri", "tu", "ne", "sa", "lo", "mi")) for _ in range(4))
+        for _ in range(count)
+    )
+
+
+def rich_texts(seed: int, count: int = COUNT, words: int = 20) -> list[str]:
+    rng = random.Random(seed)
+    return [unlike_words(words, rng) for _ in range(count)]
+
+
+RICH = rich_texts(1)
+RICH_QUESTIONS = [f"Tell me what you know about {text}" for text in rich_texts(2, words=8)]
+
+
+def shuffled(text: str, seed: int) -> str:
+    words = text.split()
+    random.Random(seed).shuffle(words)
+    return " ".join(words)
+
+
+def greeting(rng: random.Random) -> str:
+    return " ".join(
+        rng.choice(options)
+        for options in (
+            ("Sure,", "Of course,", "Certainly,", "Okay,", "Gladly,"),
+            ("here is", "below is", "you find here", "this is"),
+            ("the answer", "my answer", "a reply", "the response"),
+            ("that you need.", "you asked for.", "to your question.", "for you."),
+            ("Have a nice day!", "All the best!", "Cheers!", "Goodbye!"),
+        )
+    )
+
+
+TEMPLATES = {
+    "synonyms": (REWORDED, [greeting(random.Random(n)) for n in range(COUNT)]),
+    "first words of the prompt": (
+        REWORDED,
+        [
+            f"Regarding {' '.join(q.split()[n % 4 : n % 4 + 5])}: it all depends on your needs."
+            for n, q in enumerate(RICH_QUESTIONS)
+        ],
+    ),
+    "one of several sentences": (
+        REWORDED,
+        [
+            (
+                "I am sorry, but I am not able to do that.",
+                "Could you tell me more about what you need?",
+                "This depends on many things, and there is no simple answer.",
+            )[n % 3]
+            for n in range(COUNT)
+        ],
+    ),
+    "shuffled prompt": (SHUFFLED, [shuffled(q, n) for n, q in enumerate(RICH_QUESTIONS)]),
+    "words of the prompt in alphabetical order": (
+        SHUFFLED,
+        [f"Sure: {' '.join(sorted(q.split()))}" for q in RICH_QUESTIONS],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TEMPLATES)
+def test_a_template_of_a_few_words_or_those_of_the_prompt_is_a_placeholder(kind: str) -> None:
+    varying, contents = TEMPLATES[kind]
+    result = detected(contents, RICH, RICH_QUESTIONS)
+    assert result is not None
+    assert result.varying == varying
+    assert result.prompts > COUNT // 2
+    third = COUNT // 3
+    assert detected([*contents[:third], *rich_texts(3)[third:]], RICH, RICH_QUESTIONS) is None
+    assert detected(RICH, contents, RICH_QUESTIONS) is None
+
+
+LABELS = [random.Random(n).choice(("positive", "negative", "neutral")) for n in range(COUNT)]
+EXPLAINED = [f"{label}, because {text}" for label, text in zip(LABELS, RICH, strict=True)]
+# Answers, those of the other model, and the questions.
+TASKS = {
+    "labels in sentences, and explanations": (
+        [f"I would say that it reads as {label} on the whole here." for label in LABELS],
+        EXPLAINED,
+        RICH_QUESTIONS,
+    ),
+    "labels at the end of a sentence": (
+        [f"The sentiment of this review is {label}." for label in LABELS],
+        RICH,
+        RICH_QUESTIONS,
+    ),
+    "extracted words": (
+        [" ".join(q.split()[8:11]) for q in RICH_QUESTIONS],
+        [f"It is {q.split()[9]}, {text}" for q, text in zip(RICH_QUESTIONS, RICH, strict=True)],
+        RICH_QUESTIONS,
+    ),
+    "corrected sentences": (
+        [q.replace(q.split()[9], q.split()[9][:-2]) for q in RICH_QUESTIONS],
+        [f"Corrected: {q} {text}" for q, text in zip(RICH_QUESTIONS, RICH, strict=True)],
+        RICH_QUESTIONS,
+    ),
+    "sorted words of both": (
+        [" ".join(sorted(q.split())) for q in RICH_QUESTIONS],
+        [" ".join(sorted(q.split(), reverse=True)) for q in RICH_QUESTIONS],
+        RICH_QUESTIONS,
+    ),
+    "translations": (rich_texts(4), rich_texts(5), RICH_QUESTIONS),
+    "prose, quoting the question": (
+        [
+            f"{' '.join(q.split()[:9])}: {text}"
+            for q, text in zip(RICH_QUESTIONS, RICH, strict=True)
+        ],
+        rich_texts(6),
+        RICH_QUESTIONS,
+    ),
+    "queries of a fixed form": (
+        [
+            f"SELECT {('name', 'age', 'count')[n % 3]} FROM users WHERE {('city', 'team')[n % 2]} "
+            f"IS NOT NULL ORDER BY {('age', 'name')[n % 2]}"
+            for n in range(COUNT)
+        ],
+        [
+            f"{text} select {('name', 'age', 'count')[n % 3]} {('city', 'team')[n % 2]}"
+            for n, text in enumerate(RICH)
+        ],
+        RICH_QUESTIONS,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_answers_of_few_words_or_those_of_the_prompt_are_no_placeholder(kind: str) -> None:
+    a, b, questions = TASKS[kind]
+    assert detected(a, b, questions) is None
+    assert detected(b, a, questions) is None
+
+
+def test_several_hundred_prompts_are_compared_by_a_sample() -> None:
+    contents = [greeting(random.Random(n)) for n in range(700)]
+    result = detected(contents, rich_texts(7, 700), [f"Case {text}" for text in rich_texts(8, 700)])
+    assert result is not None
+    assert (result.prompts, result.total, result.varying) == (500, 500, REWORDED)

@@ -23,7 +23,7 @@ def covariates(*differences: Values) -> list[Covariate]:
         Covariate(
             f"c{n}",
             (np.sign(d), np.tanh(d / max(1e-9, np.sqrt((d**2).mean())))),
-            needs_overlap=True,
+            overlap=(d,),
         )
         for n, d in enumerate(differences)
     ]
@@ -151,6 +151,19 @@ def test_a_judge_that_takes_the_longer_text_shows_nothing(longer: float, ties: f
         assert covariates_may_decide(result, better=True)
         assert result.explained.estimate == pytest.approx(y.mean() - 0.5, abs=0.06)
     assert not covariates_may_decide(ControlledRate(None), better=True)
+
+
+def test_a_masked_difference_is_not_shown_to_be_within_a_margin() -> None:
+    rng = np.random.default_rng(13)
+    d = rng.normal(0.5, 1, 1500)
+    y = rounded(rng, expit(0.9 * d - 0.4))
+    result = controlled_rate(y, covariates(d))
+    assert 0.45 < win_rate(y).low < win_rate(y).high < 0.55
+    assert covariates_may_decide(result, better=True, bound=0.45)
+    assert not covariates_may_decide(result, better=False, bound=0.55)
+    fair = controlled_rate(rounded(rng, np.full(1500, 0.5)), covariates(d))
+    assert not covariates_may_decide(fair, better=True, bound=0.45)
+    assert not covariates_may_decide(fair, better=False, bound=0.55)
 
 
 def test_a_real_advantage_remains_beside_a_preference_for_length() -> None:

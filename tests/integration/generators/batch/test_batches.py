@@ -18,6 +18,7 @@ from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Prompt
 from bakeoff.runtime import Generator, notify_committed
 from bakeoff.testing import Reply, chat_completion
+from bakeoff.testing.openai_server import completion_of
 from tests.batch_server import BatchServer, Job
 from tests.builders import make_prompt
 
@@ -70,7 +71,7 @@ def texts(results: Sequence[Completion | WorkError]) -> list[str]:
 
 
 def expected(model: str, count: int) -> list[str]:
-    return [f"This is {model.partition(':')[2]} on: Number {n}?" for n in range(count)]
+    return [completion_of(model.partition(":")[2], f"Number {n}?") for n in range(count)]
 
 
 def number(body: dict[str, Any]) -> int:

@@ -11,7 +11,7 @@ from bakeoff.records import Evidence, Results, Scores
 from bakeoff.report.export import VOTES, write_file
 from bakeoff.runtime.progress import PROGRESS_FILE, ProgressReport, ProgressUpdate
 from bakeoff.web.viewer.runs import find_runs
-from tests.builders import make_completion, make_failure, make_judgment, make_prompt
+from tests.builders import make_completion, make_failure, make_judgment, make_prompt, prose
 
 TEMPLATE = "Which of the two serves the person better?\nSay A, B or tie.\n{{ first }}\n{{ second }}"
 SAMPLING: dict[str, Any] = {"temperature": 0.7, "top_p": 0.9, "max_tokens": 64, "seed": 42}
@@ -55,7 +55,7 @@ def results(
         make_completion(
             prompt.id,
             name,
-            f"{prompt.messages[0].content[8:12]} makes {len(name)}.{suffix}",
+            f"{prompt.messages[0].content[8:12]} makes {prose(prompt.id + name)}.{suffix}",
             tokens=draw.randint(20, 60),
             finish="stop",
             cost=0.0004,
