@@ -348,7 +348,5 @@ def test_constant_scores_are_withheld(tmp_path: Path) -> None:
         judge = f"judge=api:judge?base_url={server.url}&verdict=scored"
         results = run_config(tmp_path, count, models, judge, "run")
     (pair,) = results.summary.pairs
-    assert (pair.outcome, [reason.kind for reason in pair.reasons]) == (
-        "withheld",
-        ["same verdict"],
-    )
+    assert pair.outcome == "withheld"
+    assert "same verdict" in [reason.kind for reason in pair.reasons]

@@ -292,7 +292,7 @@ def test_example_compares_on_its_five_prompts(
         monkeypatch.setenv(name, value)
     _load_module(EXAMPLE).main(["echo:good", "echo:bad"])
     printed = capsys.readouterr().out
-    assert "5 prompts were judged, 20 are the least" in printed
+    assert "echo:good said the same to 5 of 5 prompts, except for the prompt" in printed
     assert "win rate 100.0 %" in printed
     assert "10 of 10 verdicts" in printed
     results = tmp_path / "results" / "example" / "results.json"

@@ -77,8 +77,8 @@ def sign_flip_test(differences: Values) -> SignificanceResult:
 
 
 def _grid_step(sizes: Values) -> float:
-    """The coarsest unit fraction of which all sizes are multiples; else 1/24 of their rms."""
-    fine = math.sqrt(float(sizes @ sizes) / len(sizes)) / 24
+    """The coarsest unit fraction of which all sizes are multiples; else 1/48 of their rms."""
+    fine = math.sqrt(float(sizes @ sizes) / len(sizes)) / 48
     distinct = np.unique(np.round(sizes, 9))
     for parts in range(1, int(1 / fine) + 1):
         levels = distinct * parts

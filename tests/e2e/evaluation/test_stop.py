@@ -92,13 +92,15 @@ def document(folder: Path, server: OpenAIServer) -> str:
 
 
 def stored_count(folder: Path) -> int:
-    """Return the number of records in the store."""
+    """Return the number of completions and verdicts in the store."""
     path = folder / ".bakeoff/store.sqlite"
     if not path.exists():
         return 0
     with sqlite3.connect(path) as db:
         try:
-            (count,) = db.execute("SELECT count(*) FROM records").fetchone()
+            (count,) = db.execute(
+                "SELECT count(*) FROM records WHERE key NOT LIKE 'run:%'"
+            ).fetchone()
         except sqlite3.OperationalError:  # the store has no table yet
             count = 0
     db.close()

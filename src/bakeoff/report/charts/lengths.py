@@ -98,7 +98,7 @@ def _description(
         )
     elif controls and controls.without_overlap:
         what = " and ".join(controls.without_overlap)
-        sentences.append(f"The {what} of the two hardly overlap: no win rate at equal {what}.")
+        sentences.append(f"The completions do not overlap in {what}: no win rate at equal {what}.")
     else:
         sentences.append("There is too little to tell the win rate at equal length.")
     prompts = count_text(count, "prompt", "prompts")

@@ -118,7 +118,7 @@ def _control_lines(controls: ControlledRate | None) -> list[str]:
         return []
     if controls.without_overlap:
         names = " and ".join(controls.without_overlap)
-        return [f"Model 1 at equal length and style: not identifiable, the {names} hardly overlap"]
+        return [f"Model 1 at equal length and style: not identifiable: no overlap in {names}"]
     if controls.rate is None:
         return []
     added = ", ".join(

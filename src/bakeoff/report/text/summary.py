@@ -177,10 +177,11 @@ def _win_rates(pair: PairSummary) -> list[str]:
 def _deciding_rate(pair: PairSummary) -> str:
     """The win rate that decides, with its method, its number of prompts and its p-value."""
     parts = [f"Model 1, ties half, over prompts: {interval(pair.win_rate)}"]
-    parts += [pair.win_rate.method] if pair.win_rate else []
+    has_interval = pair.win_rate is not None and pair.win_rate.method != NO_INTERVAL
+    parts += [pair.win_rate.method] if pair.win_rate and has_interval else []
     if pair.deciding_prompts != pair.prompts:
         parts.append(f"{pair.deciding_prompts} prompts decide")
-    if pair.test:
+    if pair.test and has_interval:
         parts.append(f"{pair.test.method} {p_value(pair.test.p)}")
     if pair.holm_p is not None:
         parts.append(f"Holm over all pairs {p_value(pair.holm_p)}")

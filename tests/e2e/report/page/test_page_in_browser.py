@@ -51,8 +51,8 @@ def two_model_results(name: str = "", text: str = "") -> Results:
         models,
         prompts=tuple(prompt(n, f"question {n} {text}", (f"{name}tag",)) for n in range(30)),
         completions=(
-            *texts(models[0], [f"{'word ' * (n + 3)}{text}" for n in range(30)]),
-            *texts(models[1], [f"{'term ' * (33 - n)}{text}" for n in range(30)]),
+            *texts(models[0], [f"{'word ' * (3 + n * 7 % 30)}{text}" for n in range(30)]),
+            *texts(models[1], [f"{'term ' * (3 + n * 11 % 30)}{text}" for n in range(30)]),
         ),
         notes=(name + text,),
     )
