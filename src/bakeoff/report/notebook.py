@@ -8,7 +8,7 @@ from jinja2 import Environment, StrictUndefined
 from bakeoff.records import NullCheck, PairSummary, Rating, Results
 from bakeoff.report.text.costs import cost_lines
 from bakeoff.report.text.judge_card import interval, judge_card_lines
-from bakeoff.report.text.summary import rank_text, rating_notes
+from bakeoff.report.text.summary import baseline_lines, rank_text, rating_notes
 
 Scale = Callable[[float], str]
 
@@ -34,6 +34,7 @@ def notebook_html(results: Results) -> str:
         cost_lines=cost_lines(results),
         rank=lambda rating: rank_text(rating).removeprefix("rank "),
         rating_notes=rating_notes,
+        baseline_lines=baseline_lines,
         scale=_scale(results.summary.ratings),
         style=(folder / "notebook.css").read_text(encoding="utf-8"),
     )

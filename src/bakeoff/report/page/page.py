@@ -30,7 +30,7 @@ from bakeoff.report.text.judge_card import (
     percent,
 )
 from bakeoff.report.text.runs import history_lines
-from bakeoff.report.text.summary import p_value, pair_sections, rating_notes
+from bakeoff.report.text.summary import baseline_lines, p_value, pair_sections, rating_notes
 from bakeoff.report.text.verdict_line import outcome_label, what_would_change
 
 _VENDORED = {  # file to the file of its license
@@ -175,6 +175,7 @@ def _environment() -> Environment:
     environment.filters["keep_units"] = _keep_units
     environment.globals["what_would_change"] = what_would_change
     environment.globals["rating_notes"] = rating_notes
+    environment.globals["baseline_lines"] = baseline_lines
     environment.globals["outcome_label"] = outcome_label
     return environment
 

@@ -7,7 +7,7 @@ import pytest
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Judgment, Scores, Summary
-from bakeoff.report.text.summary import pair_sections, rating_lines, rating_notes
+from bakeoff.report.text.summary import baseline_lines, pair_sections, rating_lines, rating_notes
 from tests.conftest import ROOT
 from tests.unit.analysis.builders import both, evidence, failure, judgment, pair, prompt, texts, won
 
@@ -215,3 +215,13 @@ def test_every_line_is_documented_in_statistics() -> None:
         words = re.sub(r"^JUDGE: ", "", re.sub(r"\b[jk]( alone)?:", r"JUDGE\1:", words))
         label = re.split(r"[\d:(,;]| of j|Model 1: -", words)[0].strip()
         assert label.casefold() in explained, (label, line)
+
+
+def test_two_models_over_a_common_baseline_have_their_difference() -> None:
+    rows = [*won_by_first("ac", wins=30, losses=10), *won_by_first("bc", wins=18, losses=22)]
+    summary = summarize(evidence(rows, models=("a", "b", "c")))
+    (line,) = baseline_lines(summary)
+    assert line.startswith("a minus b, over c: +30.0 points [95%: ")
+    assert line.endswith("n = 40, adjusted p < 0.001: better")
+    direct = [*rows, *won_by_first("ab", wins=30, losses=10)]
+    assert baseline_lines(summarize(evidence(direct, models=("a", "b", "c")))) == []
