@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import NamedTuple, Self
 
 import numpy as np
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, norm, rankdata
 
 from bakeoff.analysis.aggregate import (
     JudgeTable,
@@ -43,14 +43,18 @@ class PromptSequence(NamedTuple):
     place: Values
     """Rank of the prompts in the file."""
     positions: Values
-    """Ranks of shape (n, 2): of the ids of the prompts, and of their texts."""
+    """Ranks of shape (n, k): of the ids of the prompts, of their texts and, if the completions are
+    known, of the difference of their lengths."""
     tags: Mask
     """Whether a prompt has a tag; of shape (n, tags)."""
 
     @classmethod
-    def of(cls, prompt_ids: Sequence[str], prompts: Mapping[str, Prompt]) -> Self:
+    def of(
+        cls, prompt_ids: Sequence[str], prompts: Mapping[str, Prompt], lengths: Sequence[float]
+    ) -> Self:
         """The sequence of these prompts; `prompts` are those of the file, by id.
 
+        `lengths` are the differences in length of the completions of a and b, 0 where unknown.
         Ids and texts are ordered by the numbers in them, so that `q2` is before `q10`: the lines of
         a file may have been shuffled. Tags of a single prompt are left out.
         """
@@ -61,12 +65,15 @@ class PromptSequence(NamedTuple):
             {tag for tag in prompt.tags if not tag.startswith(CLUSTER_TAG)} if prompt else set()
             for prompt in known
         ]
+        columns = [_ranks(prompt_ids), _ranks(texts)]
+        if any(lengths):
+            columns.append(rankdata(lengths))
         counts = Counter(tag for of_prompt in tags for tag in of_prompt)
         common = sorted(tag for tag, count in counts.items() if count > 1)
         has_tag = [[tag in of_prompt for tag in common] for of_prompt in tags]
         return cls(
             np.array([place.get(name, len(place)) for name in prompt_ids], dtype=np.float64),
-            np.column_stack((_ranks(prompt_ids), _ranks(texts))),
+            np.column_stack(columns),
             np.array(has_tag, dtype=np.bool_).reshape(len(tags), len(common)),
         )
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
+from statistics import fmean
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -228,7 +229,11 @@ class PairData:
 
     @cached_property
     def _sequence(self) -> PromptSequence:
-        return PromptSequence.of(self.prompt_ids, self.prompts)
+        lengths = [0.0] * len(self.prompt_ids)
+        prompts = self.prompt_table.prompt.tolist()
+        for row, a, b in self.paired_completions():
+            lengths[prompts[row]] = fmean(len(c.text) for c in a) - fmean(len(c.text) for c in b)
+        return PromptSequence.of(self.prompt_ids, self.prompts, lengths)
 
     @property
     def inference(self) -> InferenceSettings:

@@ -100,7 +100,7 @@ def single_order_finding(single: SingleOrders, models: tuple[str, str], action: 
         return Finding("order not balanced", counts[0] / prompts, message, action)
     message = (
         f"the order in which {judge} saw the completions can be predicted from the tags or the "
-        f"position of the prompts (p = {single.p:.2g})"
+        f"position of the prompts, or the lengths of the completions (p = {single.p:.2g})"
     )
     return Finding(
         "order predictable", single.p, message, "draw the order of each prompt at random"

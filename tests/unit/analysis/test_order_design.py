@@ -121,6 +121,21 @@ def test_an_order_that_can_be_predicted_does_not_decide(tagged: bool) -> None:
     assert "can be predicted from the tags or the position of the prompts" in summary.verdict
 
 
+def test_an_order_that_follows_the_lengths_of_completions_does_not_decide() -> None:
+    """a is shown first where its completion is longer, so the two orders are different prompts."""
+    rng = Random(5)
+    ours, theirs = (
+        [prose(f"{model} {n}", rng.randint(40, 110)) for n in range(200)] for model in "ab"
+    )
+    rows = [
+        judgment(n, "a" if len(a) > len(b) - 100 else "b", float(n % 3 > 0))
+        for n, (a, b) in enumerate(zip(ours, theirs, strict=True))
+    ]
+    prompts = tuple(prompt(n, prose(f"prompt {n}", 9)) for n in range(200))
+    summary = pair(rows, completions=(*texts("a", ours), *texts("b", theirs)), prompts=prompts)
+    assert "order predictable" in reasons(summary)
+
+
 def test_the_ids_of_prompts_are_a_position_whatever_the_order_of_the_file() -> None:
     rows = [judgment(n, "a" if n < 100 else "b", float(n % 3 > 0)) for n in range(200)]
     prompts = [prompt(n) for n in range(200)]
