@@ -27,8 +27,7 @@ MaxConcurrency = Annotated[
     int,
     Field(
         ge=1,
-        description="Requests in flight per server, at most: it begins with 32, and goes on while "
-        "that pays.",
+        description="Requests in flight per server, at most; fewer after timeouts.",
     ),
 ]
 RequestsPerMinute = Annotated[

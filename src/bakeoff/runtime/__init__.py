@@ -23,15 +23,15 @@ from bakeoff.runtime.capabilities import (
     weights_of,
 )
 from bakeoff.runtime.garbage_collection import gc_frozen
-from bakeoff.runtime.rate_limits.rate_limiter import Quota
-from bakeoff.runtime.rate_limits.request_queue import (
+from bakeoff.runtime.rate_limits import (
+    LimitConfig,
     Permit,
+    Quota,
     RateLimits,
     RequestQueue,
     Server,
     ServerUnavailableError,
 )
-from bakeoff.runtime.rate_limits.server_limits import LimitConfig
 from bakeoff.runtime.spend_limit import SpendLimit, UsageTotals
 from bakeoff.runtime.tasks import outcome_of, run_periodically, task_group, to_daemon_thread
 from bakeoff.runtime.work_queue import Emit, WorkItem, WorkQueue

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bakeoff.cli import app
-from bakeoff.cli import run as run_command
 from bakeoff.config import EMBEDDED_DEFAULT, Config, Sampling, Spec, load_config, parse_fields
 from bakeoff.errors import ConfigError
 from bakeoff.redact import masked
@@ -179,7 +178,7 @@ def config_of_flags(*tokens: str) -> Config:
     """The Config that `bakeoff run` makes of its flags; nothing is run."""
     configs: list[Config] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_command, "compare", lambda config: configs.append(config) or 0)
+        patch.setattr("bakeoff.cli.comparison.compare", lambda config: configs.append(config) or 0)
         app(["run", *tokens], exit_on_error=False, print_error=False)
     (config,) = configs
     return config

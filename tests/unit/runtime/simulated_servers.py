@@ -1,16 +1,47 @@
-"""Simulated servers with rate limits, and a discrete-event simulation of a client."""
+"""Simulated servers with rate limits, an artificial clock, and a client that sends to a server."""
 
-import heapq
-import itertools
+import asyncio
 import math
 import random
+import selectors
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Protocol
+from types import SimpleNamespace
+from typing import Any, Protocol
+from unittest import mock
 
-from bakeoff.runtime import LimitConfig, Quota
-from bakeoff.runtime.rate_limits.server_limits import ServerLimits
+from bakeoff.runtime import LimitConfig, Quota, RequestQueue, Server, rate_limits
+
+
+class Clock(selectors.DefaultSelector):
+    """Selector of an event loop whose time advances only when it waits, to the next timer.
+
+    So the speed of the machine does not matter.
+    """
+
+    now = 1000.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        assert timeout is not None, "deadlock: no timer is set"
+        if timeout > 0:
+            Clock.now += timeout + 1e-6  # against rounding: a timer has to be due after the wait
+        return super().select(0)
+
+
+class Loop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        super().__init__(Clock())
+
+    def time(self) -> float:
+        return Clock.now
+
+
+def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run `work` by the artificial clock."""
+    clock = SimpleNamespace(monotonic=lambda: Clock.now)
+    with mock.patch.object(rate_limits, "time", clock), asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(work())
 
 
 class SimulatedServer(Protocol):
@@ -38,18 +69,21 @@ class SlidingWindowServer:
 
 
 class FixedWindowServer:
-    """Fixed window of the server's clock, which reads `phase` at the start."""
+    """Fixed window of the server's clock, which reads `phase` at the first request."""
 
     def __init__(self, limit: int, window: float, phase: float = 0.0) -> None:
         self.limit, self.window, self.phase = limit, window, phase
         self.count, self.number = 0, -1
+        self.began: float | None = None
 
     def take(self, now: float) -> float:
-        number = int((now + self.phase) // self.window)
+        self.began = now if self.began is None else self.began
+        now += self.phase - self.began
+        number = int(now // self.window)
         if number != self.number:
             self.count, self.number = 0, number
         if self.count >= self.limit:
-            return (number + 1) * self.window - self.phase - now
+            return (number + 1) * self.window - now
         self.count += 1
         return 0.0
 
@@ -59,7 +93,7 @@ class TokenBucketServer:
 
     def __init__(self, rate: float, capacity: float) -> None:
         self.rate, self.capacity = rate, capacity
-        self.left, self.at = capacity, 0.0
+        self.left, self.at = capacity, -math.inf
 
     def take(self, now: float) -> float:
         self.left = min(self.capacity, self.left + (now - self.at) * self.rate)
@@ -85,29 +119,11 @@ class UnlimitedServer:
         return 0.0
 
 
-class QueueingServer:
-    """Processes `slots` requests at once; others wait in its queue."""
-
-    def __init__(self, slots: int, seconds: float) -> None:
-        self.slots, self.seconds = slots, seconds
-        self.free_at = [0.0] * slots
-
-    def take(self, now: float) -> float:
-        del now
-        return 0.0
-
-    def latency(self, now: float) -> float:
-        """Return the seconds until the reply to a request that arrives now."""
-        end = max(now, heapq.heappop(self.free_at)) + self.seconds
-        heapq.heappush(self.free_at, end)
-        return end - now
-
-
 @dataclass
 class Simulation:
-    """Result of a simulation: times of replies and refusals."""
+    """Result of a simulation: times since its begin of starts, replies and refusals."""
 
-    limiter: ServerLimits
+    started: list[float] = field(default_factory=list)
     served: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     most: int = 0  # in flight
@@ -126,61 +142,53 @@ class Simulation:
         return refused / max(1, refused + sum(at > since for at in self.served))
 
 
-Latency = Callable[[random.Random], float]
-
-
 def simulate(
-    server: SimulatedServer,
+    simulated: SimulatedServer,
     requests: int,
     *,
     config: LimitConfig | None = None,
-    latency: Latency = lambda _: 0.2,
+    latency: Callable[[random.Random], float] = lambda _: 0.2,
     after: Callable[[float], float | None] = lambda seconds: seconds,
     tokens: int | None = None,
+    cpu: float = 0.0005,
 ) -> Simulation:
-    """Send `requests`; `after` maps the real delay of a refusal to its retry-after."""
-    chance = random.Random(7)
-    limiter = ServerLimits(config or LimitConfig(256))
-    simulation, now, order = Simulation(limiter), 0.0, itertools.count()
-    events: list[tuple[float, int, str, float]] = []
-    waiting, due = requests, math.inf  # requests, and the time of the next attempt to start one
+    """Send `requests` all at once, and each until it is accepted.
 
-    def schedule(seconds: float, event: str, started_at: float) -> None:
-        heapq.heappush(events, (now + seconds, next(order), event, started_at))
+    `after` maps the real delay of a refusal to its retry-after. Each start and each outcome keeps
+    the client for `cpu` seconds, one after the other.
+    """
+    chance, simulation = random.Random(7), Simulation()
 
-    def start() -> None:
-        nonlocal waiting, due
-        while waiting:
-            if (wait := limiter.delay(now)) > 0:
-                if now + wait < due:
-                    due = now + max(wait, 1e-6)
-                    schedule(max(wait, 1e-6), "start", 0.0)
-                return
-            limiter.on_start(now)
-            waiting -= 1
-            simulation.most = max(simulation.most, limiter.in_flight)
-            schedule(0.001 + chance.expovariate(1 / 0.004), "arrival", now)
+    async def work() -> None:
+        server, begin, free_at = Server(config or LimitConfig(256)), Clock.now, Clock.now
+        queue = RequestQueue([server])
 
-    start()
-    while len(simulation.served) < requests:
-        now, _, event, started_at = heapq.heappop(events)
-        if event == "start":
-            due = math.inf
-        elif event == "arrival":
-            wait = server.take(now)
-            if wait:
-                simulation.refused.append(now)
-                limiter.on_refusal(started_at, now, after(wait))
-                waiting += 1
-            else:
-                seconds = (
-                    server.latency(now) if isinstance(server, QueueingServer) else latency(chance)
-                )
-                schedule(seconds, "reply", started_at)
-        else:
-            simulation.served.append(now)
-            limiter.on_reply(started_at, now, tokens)
-            if isinstance(server, QuotaReportingServer):
-                limiter.update_quotas(now, server.quota(), None)
-        start()
+        async def compute() -> None:
+            nonlocal free_at
+            free_at = max(free_at, Clock.now) + cpu
+            await asyncio.sleep(free_at - Clock.now)
+
+        async def send(number: int) -> None:
+            while True:
+                permit = await queue.acquire(number)
+                simulation.started.append(Clock.now - begin)
+                simulation.most = max(simulation.most, server.in_flight)
+                await compute()
+                await asyncio.sleep(0.001 + chance.expovariate(1 / 0.004))
+                delay = simulated.take(Clock.now)
+                if not delay:
+                    break
+                simulation.refused.append(Clock.now - begin)
+                await compute()
+                permit.rate_limited(after(delay))
+            await asyncio.sleep(latency(chance))
+            await compute()
+            simulation.served.append(Clock.now - begin)
+            if isinstance(simulated, QuotaReportingServer):
+                server.update_quotas(simulated.quota(), None)
+            permit.completed(tokens)
+
+        await asyncio.gather(*map(send, range(requests)))
+
+    run(work)
     return simulation

@@ -15,8 +15,7 @@ from bakeoff.runtime import (
     has_stop_token,
     sleep_or_stop,
 )
-from bakeoff.runtime.rate_limits.request_queue import Server
-from bakeoff.runtime.rate_limits.server_limits import LimitConfig
+from bakeoff.runtime.rate_limits import LimitConfig, Server
 
 
 class Slow(PerItem[int, int]):
