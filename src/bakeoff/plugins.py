@@ -25,6 +25,8 @@ CLUSTERS = "bakeoff.clusters"  # run a generator on several machines
 JUDGES = "bakeoff.judges"
 IMPORTERS = "bakeoff.importers"
 
+PROVIDERS = ("anthropic", "openai")  # hosted providers that need no other package
+
 HUMAN = "human"  # spec of the judge for human votes
 
 W = TypeVar("W", covariant=True)
@@ -166,14 +168,19 @@ def load_backend(group: str, name: str) -> Backend[W]:
     known = ", ".join(backend_names(group))
     if group == BATCHES:
         raise ConfigError(f"{name}: has no batches that we know of; there are those of: {known}")
+    providers, hint = _providers(), ""
+    if providers == [*PROVIDERS]:
+        hint = "; for others: pip install 'bakeoff[providers]'"
     raise ConfigError(
         f"no backend {name!r}; there are: {known}, and the hosted providers: "
-        f"{', '.join(_providers())}"
+        f"{', '.join(providers)}{hint}"
     )
 
 
 def _is_provider(name: str) -> bool:
-    """Return whether any-llm has this provider; any-llm is imported only if no folder is found."""
+    """Return whether bakeoff or any-llm has this provider; imports any-llm only if unsure."""
+    if name in PROVIDERS:
+        return True
     package = find_spec("any_llm")
     folders = (package.submodule_search_locations if package else None) or ()
     return any(Path(at, "providers", name, "__init__.py").is_file() for at in folders) or (
@@ -182,6 +189,9 @@ def _is_provider(name: str) -> bool:
 
 
 def _providers() -> list[str]:
-    from any_llm import AnyLLM  # slow to import, and rarely needed
-
+    """Return the names of the hosted providers that can be used; imports any-llm if installed."""
+    try:
+        from any_llm import AnyLLM  # slow to import, and rarely needed
+    except ImportError:
+        return [*PROVIDERS]
     return sorted(AnyLLM.get_supported_providers())

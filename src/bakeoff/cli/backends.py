@@ -9,7 +9,7 @@ from typing import NamedTuple
 from bakeoff.cli.installed_extras import INSTALLED, install_hint
 from bakeoff.cli.providers import Provider, providers
 from bakeoff.generators.llamacpp.models import CATALOGUE
-from bakeoff.plugins import GENERATORS, HUMAN, JUDGES
+from bakeoff.plugins import GENERATORS, HUMAN, JUDGES, PROVIDERS
 
 _PACKAGE = "bakeoff"
 _ANY_LLM = "any-llm-sdk"
@@ -65,11 +65,15 @@ def model_backends() -> list[BackendInfo]:
 
 
 def _hosted() -> list[BackendInfo]:
-    """any-llm's providers, without those that an installed backend replaces."""
+    """The hosted providers, without those that an installed backend replaces."""
     installed = set(_entry_point_names(GENERATORS))
     by_name = {p.name: p for p in providers() if p.name not in installed}
     first = [name for name in _BEST_KNOWN if name in by_name]
-    return [_provider_info(by_name[name]) for name in (*first, *sorted(by_name.keys() - {*first}))]
+    rows = [_provider_info(by_name[name]) for name in (*first, *sorted(by_name.keys() - {*first}))]
+    if by_name.keys() == {*PROVIDERS}:
+        others = "other hosted providers: gemini, mistral, deepseek, groq, openrouter and more"
+        rows.append(BackendInfo("PROVIDER:NAME", others, install_hint(_PACKAGE, "providers")))
+    return rows
 
 
 def _provider_info(provider: Provider) -> BackendInfo:
@@ -83,7 +87,9 @@ def _provider_info(provider: Provider) -> BackendInfo:
     return BackendInfo(
         spec=f"{provider.name}:NAME",
         description=f"{where}: {provider.about}",
-        installation=install_hint(_ANY_LLM, provider.name),
+        installation=INSTALLED
+        if provider.name in PROVIDERS
+        else install_hint(_ANY_LLM, provider.name),
         key=f"{key} (if it asks for one)" if provider.optional else key,
         has_key=None if not variables or (provider.optional and not has_key) else has_key,
     )

@@ -1,4 +1,4 @@
-"""The hosted providers that any-llm supports, with the key that each needs."""
+"""The hosted providers, with the key that each needs."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 class Provider(NamedTuple):
-    """One provider of any-llm that completes prompts."""
+    """One provider that completes prompts."""
 
     name: str
     key: str
@@ -20,6 +20,23 @@ class Provider(NamedTuple):
     """Whether it works without a key."""
 
 
+# The providers that need no other package.
+_OWN = (
+    Provider(
+        "anthropic",
+        "ANTHROPIC_API_KEY",
+        "https://docs.anthropic.com/en/home",
+        address="",
+        optional=False,
+    ),
+    Provider(
+        "openai",
+        "OPENAI_API_KEY",
+        "https://platform.openai.com/docs/api-reference",
+        address="https://api.openai.com/v1",
+        optional=False,
+    ),
+)
 # any-llm cannot import these classes without the package `google-genai`.
 _NOT_IMPORTABLE = {
     "gemini": Provider(
@@ -36,12 +53,15 @@ _NOT_IMPORTABLE = {
 
 
 def providers() -> list[Provider]:
-    """The providers that complete prompts, sorted by name. Imports any-llm, which takes a second.
+    """The providers that complete prompts, sorted by name.
 
-    `key` is empty for a provider whose class cannot be imported, unless it is listed above.
+    Those of any-llm are included if it is installed; importing it takes a second. `key` is empty
+    for a provider whose class cannot be imported, unless it is listed above.
     """
-    from any_llm import AnyLLM
-
+    try:
+        from any_llm import AnyLLM
+    except ImportError:
+        return [*_OWN]
     supported = []
     for name in sorted(AnyLLM.get_supported_providers()):
         try:

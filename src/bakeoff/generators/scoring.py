@@ -14,7 +14,7 @@ from bakeoff.errors import BackendError, ContextError
 from bakeoff.records import Prompt
 
 if TYPE_CHECKING:
-    from any_llm.types.completion import ChatCompletion
+    from bakeoff.generators.api.replies import ChatReply
 
 _ESCAPES = {'"': r"\"", "\\": r"\\"}
 
@@ -62,10 +62,10 @@ def mean_logprob(logprobs: Sequence[float]) -> float:
 # ------------------------------------------------------------------------------------- llama.cpp
 
 
-def parse_tokens(reply: object) -> list[TextToken]:
+def parse_tokens(reply: bytes) -> list[TextToken]:
     """Return the tokens in a reply of llama.cpp's `/tokenize`. Raises BackendError if malformed."""
     try:
-        tokens = _Tokens.model_validate(reply).tokens
+        tokens = _Tokens.model_validate_json(reply).tokens
     except ValidationError:
         raise BackendError("the server's tokens cannot be read") from None
     return [
@@ -95,7 +95,7 @@ def forcing_grammar(text: str, tokens: Sequence[TextToken]) -> str:
     return f"root ::= {' '.join(parts) or _literal('')}"
 
 
-def score_of_forced(text: str, reply: "ChatCompletion") -> float:
+def score_of_forced(text: str, reply: "ChatReply") -> float:
     """Return the mean log-probability of the tokens of a reply that a grammar forced.
 
     llama.cpp reports probabilities before grammar and sampling. Of the tokens that share one
@@ -103,12 +103,11 @@ def score_of_forced(text: str, reply: "ChatCompletion") -> float:
     unless the text is empty. Raises ContextError if the text did not fit into the context, and
     BackendError if the reply is another text or has no log-probabilities.
     """
-    choice = reply.choices[0] if reply.choices else None
-    tokens = choice.logprobs.content if choice and choice.logprobs else None
-    if not tokens or choice is None:
+    tokens = reply.logprobs
+    if not tokens:
         raise BackendError("the server gives no log-probabilities")
     if b"".join(bytes(token.bytes or ()) for token in tokens) != text.encode():
-        if choice.finish_reason == "length":
+        if reply.finish == "length":
             raise ContextError("the prompt and the text to weigh do not fit into the context")
         raise BackendError("the server wrote another text than the one to weigh")
     of_text = [token.logprob for token in tokens if token.bytes]
@@ -137,7 +136,7 @@ def _is_utf8(text: bytes) -> bool:
 async def score_by_prompt_logprobs(
     prompt: Prompt,
     build_request: Callable[[Prompt], dict[str, Any]],
-    send: Callable[[dict[str, Any]], Awaitable["ChatCompletion"]],
+    send: Callable[[dict[str, Any]], Awaitable["ChatReply"]],
 ) -> float:
     """Return the mean log-probability of the last turn's tokens, by two requests to vLLM.
 
@@ -150,18 +149,16 @@ async def score_by_prompt_logprobs(
     context, text = split_last_turn(prompt)
     if not text:
         raise BackendError("an empty text has no token that this server could weigh")
-    request = build_request(prompt) | {"max_tokens": 1}
-    request["extra_body"] = {**request.get("extra_body", {}), "prompt_logprobs": 0}
-    extra = (await send(request)).model_extra or {}
-    if extra.get("prompt_logprobs") is None:
+    reply = await send(build_request(prompt) | {"max_tokens": 1, "prompt_logprobs": 0})
+    if reply.prompt_logprobs is None:
         raise BackendError("the server gives no prompt_logprobs, so it cannot weigh: vLLM does")
     usage = (await send(build_request(context) | {"max_tokens": 1})).usage
     if usage is None:
         raise BackendError("the server does not say how many tokens a prompt has")
     try:
-        entries = _PROMPT_TOKENS.validate_python(extra["prompt_logprobs"])
+        entries = _PROMPT_TOKENS.validate_python(reply.prompt_logprobs)
     except ValidationError:
         raise BackendError("the server's prompt_logprobs cannot be read") from None
     tokens = [next(iter(entry.values()), None) if entry else None for entry in entries]
-    scored = tokens[usage.prompt_tokens :]
+    scored = tokens[usage.input_tokens :]
     return mean_logprob([token.logprob if token else math.nan for token in scored])

@@ -1,6 +1,6 @@
 """Completions: the output of models."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -33,6 +33,10 @@ class Completion(Record):
     usage: Usage | None = None
     cost: float | None = Field(default=None, ge=0)
     """US dollars; None if unknown."""
+
+    def with_usage(self, snapshot: str | None, usage: Usage | None, cost: float | None) -> Self:
+        """Return the completion with the model name that the server returned, usage and cost."""
+        return self.model_copy(update={"snapshot": snapshot, "usage": usage, "cost": cost})
 
 
 class ModelCompletion(Record):

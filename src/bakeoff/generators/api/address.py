@@ -6,14 +6,21 @@ import os
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from bakeoff.errors import ConfigError
+
+# Providers whose API bakeoff speaks itself; the others are called through any-llm.
+PROVIDER_URLS = {
+    "openai": "https://api.openai.com/v1",
+    "anthropic": "https://api.anthropic.com",
+}
+
 _CONNECT_TIMEOUT = 10.0  # seconds
 
 
 async def is_listening(url: str) -> bool:
     """Return whether a TCP connection to `url` succeeds; True, untried, if a proxy is used."""
     parts = urlsplit(url)
-    proxied = getproxies() and not is_loopback(url)
-    if not parts.hostname or (proxied and not proxy_bypass(parts.hostname)):
+    if not parts.hostname or environment_proxy(url):
         return True
     port = parts.port or (443 if parts.scheme == "https" else 80)
     connecting = asyncio.open_connection(parts.hostname, port)
@@ -28,6 +35,26 @@ async def is_listening(url: str) -> bool:
 def is_loopback(url: str) -> bool:
     """Return whether the host is a loopback name; requests to it must not go through a proxy."""
     return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+
+
+def environment_proxy(url: str) -> str | None:
+    """Return the URL of the proxy that the environment names for `url`; None without one.
+
+    Raises ConfigError for a proxy that does not speak HTTP.
+    """
+    parts = urlsplit(url)
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or is_loopback(url) or proxy_bypass(parts.hostname or ""):
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if not proxy.startswith(("http://", "https://")):
+        scheme = proxy.partition(":")[0]
+        raise ConfigError(
+            f"{parts.hostname} cannot be reached through the {scheme} proxy of the environment: "
+            "name an http:// one in HTTPS_PROXY, or the host in NO_PROXY"
+        )
+    return proxy
 
 
 def base_url_from_environment(provider: str) -> str | None:

@@ -25,23 +25,17 @@ from bakeoff.generators.api.address import (
     is_loopback,
     is_valid_url,
     public_url,
-    split_credentials,
 )
+from bakeoff.generators.api.anthropic_format import with_cache_mark
 from bakeoff.generators.api.cost_tracker import CostTracker
 from bakeoff.generators.api.errors import (
+    ApiError,
     UnreadableError,
-    is_too_long,
     refused_parameter,
     to_exception,
 )
-from bakeoff.generators.api.replies import parse_completion, parse_usage
 from bakeoff.generators.api.retries import ServerPool
-from bakeoff.generators.api.transport import (
-    RateLimitCallback,
-    compatible_client,
-    http_client_options,
-    with_cache_mark,
-)
+from bakeoff.generators.thinking import make_completion
 from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, PrefixedPrompt, Prompt, Usage, content_key
 from bakeoff.redact import redact
@@ -50,15 +44,15 @@ from bakeoff.runtime.cancellation import sleep_or_stop
 from bakeoff.runtime.tasks import to_daemon_thread
 from bakeoff.runtime.timing import timed
 
-if TYPE_CHECKING:  # importing any-llm takes a second, so functions do it when they run
-    from any_llm import AnyLLM
-    from any_llm.types.completion import ChatCompletion
+if TYPE_CHECKING:  # aiohttp is imported when the first client is opened
+    from bakeoff.generators.api.client import ChatClient, RateLimitCallback
+    from bakeoff.generators.api.replies import ChatReply
 
 log = logging.getLogger(__name__)
 
 _SCORING = ("api", "embedded", "vllm")  # backends that can score given texts
 _LOCAL = ("embedded", "vllm")  # backends that start a server if no address is given
-_UNLIMITED = LimitConfig(max_concurrency=10**6, initial_concurrency=10**6)
+_UNLIMITED = LimitConfig(max_concurrency=10**6)
 
 
 class Api(PerItem[Prompt, Completion]):
@@ -126,11 +120,10 @@ class Api(PerItem[Prompt, Completion]):
         self._pool = ServerPool(
             spec.name, servers, context.rate_limits, retries, costs, managed=self._managed
         )
-        self._llm: AnyLLM | None = None
+        self._is_open = False
         self._opening = asyncio.Lock()
         self._delaying = asyncio.Lock()
         self._unsupported: set[str] = set()  # parameters that the server refused
-        self._request_options: dict[str, Any] = {}  # of any-llm, added to each request
         self._secrets: Sequence[str] = ()
 
     def _shared_servers(self, context: RunContext) -> list[Server]:
@@ -172,70 +165,48 @@ class Api(PerItem[Prompt, Completion]):
 
     async def close(self) -> None:
         """Close the connections of all clients."""
-        self._llm = None
-        llms, self._pool.clients = self._pool.clients, ()
-        for llm in llms:
-            client = getattr(llm, "client", None)
-            if client is not None and hasattr(client, "close"):
-                await client.close()
+        self._is_open = False
+        clients, self._pool.clients = self._pool.clients, ()
+        for client in clients:
+            await client.close()
 
-    async def open(self) -> "AnyLLM":
+    async def open(self) -> "ChatClient":
         """Create the clients on the first call; return that of the first server."""
-        async with self._opening:
-            if self._llm is None:
-                key = os.environ.get(self.options.api_key_env or "", "")
-                self._secrets = [*credentials(), key]
-                with timed("load"):
-                    await to_daemon_thread(partial(import_module, "any_llm"))  # takes a second
-                    self._pool.clients = await self._clients()
-                self._llm = self._pool.clients[0]
-            return self._llm
+        if not self._is_open:
+            async with self._opening:
+                if not self._is_open:
+                    await self._open()
+        return self._pool.clients[0]
 
-    async def _clients(self) -> "Sequence[AnyLLM]":
+    async def _open(self) -> None:
+        key = os.environ.get(self.options.api_key_env or "", "")
+        self._secrets = [*credentials(), key]
+        with timed("load"):
+            await to_daemon_thread(partial(import_module, "bakeoff.generators.api.client"))
+            self._pool.clients = await self._clients()
+        self._is_open = True
+
+    async def _clients(self) -> "Sequence[ChatClient]":
         if len(self._urls) < 2:
             return [await self.connect()]
         callbacks = [server.update_quotas for server in self._pool.servers]
         return [
-            self._client(url, callback) for url, callback in zip(self._urls, callbacks, strict=True)
+            self.new_client(url, callback)
+            for url, callback in zip(self._urls, callbacks, strict=True)
         ]
 
-    def client_options(self) -> dict[str, Any]:
-        """Return the options of the official client, without address and key."""
-        return {"max_retries": 0, "timeout": self.options.timeout}  # `ServerPool` retries
-
-    async def connect(self) -> "AnyLLM":
+    async def connect(self) -> "ChatClient":
         """Return a client of the server; local backends start the server first."""
-        return self._client(self.options.base_url, self._pool.servers[0].update_quotas)
+        return self.new_client(self.options.base_url, self._pool.servers[0].update_quotas)
 
-    def _client(self, url: str | None, on_quota: RateLimitCallback) -> "AnyLLM":
-        from any_llm import AnyLLM
-        from any_llm.exceptions import MissingApiKeyError
+    def new_client(self, url: str | None, on_quota: "RateLimitCallback") -> "ChatClient":
+        """Return a client of the server at `url`, or of the provider. Raises ConfigError."""
+        from bakeoff.generators.api.client import open_client
 
-        options, backend = self.options, self.spec.backend
-        key = os.environ.get(options.api_key_env) if options.api_key_env else None
-        if options.api_key_env and not key:
-            raise ConfigError(f"{self.spec.name!r} needs a key: set {options.api_key_env}")
-        if backend == "api":
-            if not url:
-                raise ConfigError(f"{self.spec.name!r} needs ?base_url=http://HOST:PORT/v1")
-            return compatible_client(self.spec.name, url, key, self.client_options(), on_quota)
-        if url and split_credentials(url)[1]:
-            raise ConfigError(f"{self.spec.name!r} takes a key, and no password in its address")
-        try:
-            provider = AnyLLM.get_provider_class(backend)
-            client_options = http_client_options(backend, on_quota) | self.client_options()
-            if provider.MAX_RETRIES_SUPPORT == "unsupported":
-                client_options.pop("max_retries", None)
-            if provider.TIMEOUT_SUPPORT != "native":
-                timeout = client_options.pop("timeout", None)
-                mapped = provider.TIMEOUT_SUPPORT == "mapped"
-                self._request_options = {"timeout": timeout} if mapped else {}
-            return AnyLLM.create(backend, key, url, unified_exceptions=True, **client_options)
-        except MissingApiKeyError as error:
-            raise ConfigError(f"{self.spec.name!r} needs a key: set {error.env_var_name}") from None
-        except ImportError:
-            extra = f"any-llm-sdk[{self.spec.backend}]"
-            raise ConfigError(f"{self.spec.name!r} needs: pip install '{extra}'") from None
+        options, spec = self.options, self.spec
+        return open_client(
+            spec.name, spec.backend, url, options.api_key_env, options.timeout, on_quota
+        )
 
     async def process(self, prompt: Prompt) -> Completion:
         """Return a completion. Raises BackendError after the last retry.
@@ -264,7 +235,7 @@ class Api(PerItem[Prompt, Completion]):
         return await scoring.score_by_prompt_logprobs(prompt, self.request, self._send)
 
     def request(self, prompt: Prompt) -> dict[str, Any]:
-        """Return the parameters of a request, as any-llm names them."""
+        """Return the body of a chat completion in OpenAI's format, with `max_tokens`."""
         sampling = self.sampling
         messages = prompt.conversation()
         if self.spec.backend == "anthropic" and isinstance(prompt, PrefixedPrompt):
@@ -285,19 +256,14 @@ class Api(PerItem[Prompt, Completion]):
         if sampling.top_logprobs:
             request |= {"logprobs": True, "top_logprobs": sampling.top_logprobs}
         if prompt.messages[-1].role == "assistant" and self.spec.backend in ("api", "vllm"):
-            prefill = {"continue_final_message": True, "add_generation_prompt": False}
-            request["extra_body"] = prefill
+            request |= {"continue_final_message": True, "add_generation_prompt": False}
         return {key: value for key, value in request.items() if key not in self._unsupported}
 
-    async def _send(self, request: dict[str, Any]) -> "ChatCompletion":
-        from any_llm.exceptions import AnyLLMError, InvalidRequestError, UnsupportedParameterError
-
+    async def _send(self, request: dict[str, Any]) -> "ChatReply":
         try:
-            return await self._pool.send(request | self._request_options)
-        except AnyLLMError as error:
-            invalid = isinstance(error, InvalidRequestError | UnsupportedParameterError)
-            invalid = invalid and not is_too_long(error)
-            refused = refused_parameter(error, request) if invalid else None
+            return await self._pool.send(request)
+        except ApiError as error:
+            refused = refused_parameter(error, request)
             if refused is None:
                 raise to_exception(error, self.spec.name, reached=self._pool.reached) from None
             if refused == "logprobs":  # a judge that requests them needs them
@@ -315,9 +281,15 @@ class Api(PerItem[Prompt, Completion]):
             async with self._delaying:
                 await sleep_or_stop(self.options.delay)
 
-    def _parse(self, reply: "ChatCompletion") -> Completion:
-        usage = parse_usage(reply)
-        completion = parse_completion(reply, self.cost(usage) if usage else None)
+    def _parse(self, reply: "ChatReply") -> Completion:
+        usage = reply.usage
+        completion = make_completion(
+            reply.text,
+            finish=reply.finish,
+            tokens=usage.output_tokens if usage else None,
+            thinking=reply.thinking,
+            top_logprobs=reply.top_logprobs,
+        ).with_usage(reply.snapshot, usage, self.cost(usage) if usage else None)
         texts = (completion.text, completion.raw, completion.thinking, completion.snapshot)
         text = "".join(filter(None, texts))
         if redact(text, self._secrets) == text:

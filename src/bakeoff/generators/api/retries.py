@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakeoff.errors import BackendError
 from bakeoff.generators.api.cost_tracker import CostTracker
-from bakeoff.generators.api.errors import RequestFailure, classify_failure
-from bakeoff.generators.api.replies import parse_usage
-from bakeoff.generators.api.transport import send
+from bakeoff.generators.api.errors import ApiError, ConnectError, RequestFailure, classify_failure
 from bakeoff.runtime import (
     Permit,
     RateLimits,
@@ -19,15 +17,15 @@ from bakeoff.runtime import (
     sleep_or_stop,
 )
 
-if TYPE_CHECKING:  # importing any-llm takes a second, so functions do it when they run
-    from any_llm import AnyLLM
-    from any_llm.exceptions import AnyLLMError
-    from any_llm.types.completion import ChatCompletion
+if TYPE_CHECKING:  # aiohttp is imported when the first client is opened
+    from bakeoff.generators.api.client import ChatClient
+    from bakeoff.generators.api.replies import ChatReply
 
 log = logging.getLogger(__name__)
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0  # seconds before a retry; doubles with each
 _MAX_RETRY_AFTER = 60.0  # seconds; longer values of a server are reduced to this
+_TIMEOUTS = (None, 408, 504)  # statuses of transient failures that fewer requests may prevent
 _BAD_GATEWAY = (502, 503)  # statuses of a proxy whose server is down
 _BAD_GATEWAY_REQUESTS = 4  # requests with these statuses, and no success: the server is down
 _MAX_REFUSALS = 4  # of one request while others succeed; further ones count as failures
@@ -57,7 +55,7 @@ class ServerPool:
         managed: bool,
     ) -> None:
         self.servers = tuple(servers)
-        self.clients: Sequence[AnyLLM] = ()
+        self.clients: Sequence[ChatClient] = ()
         """The clients of `servers`, in the same order; empty until they are open."""
         self.reached = False
         """Whether any server has answered a request."""
@@ -69,29 +67,27 @@ class ServerPool:
         self._queue = RequestQueue(servers)
         self._succeeded = 0  # number of requests
         self._bad_gateway: set[_RequestState] = set()  # requests with 502 or 503 since a success
-        self._last_error: AnyLLMError | None = None
+        self._last_error: ApiError | None = None
 
-    async def send(self, request: dict[str, Any]) -> "ChatCompletion":
-        """Return the reply to a request with any-llm's parameters.
+    async def send(self, request: dict[str, Any]) -> "ChatReply":
+        """Return the reply to a request (see `ChatClient.complete`).
 
-        Raises AnyLLMError after the last retry, UnreadableError if the reply is no chat completion,
+        Raises ApiError after the last retry, UnreadableError if the reply is no chat completion,
         BackendError if no server accepts requests, and StoppedError if the run is stopped before
         the request is sent.
         """
-        from any_llm.exceptions import AnyLLMError
-
         number, state = self._rate_limits.next_number(), _RequestState(self._succeeded)
         reservation = self._costs.reservation(request)
         while True:
             async with reservation:
                 permit = await self._acquire(number)
             try:
-                reply = await send(self.clients[permit.index], request)
-            except AnyLLMError as error:
+                reply = await self.clients[permit.index].complete(request)
+            except ApiError as error:
                 self._last_error, failure = error, self._classify(state, error)
-                billed = error.status_code is None and failure.kind != "unreachable"
+                billed = error.status is None and not isinstance(error, ConnectError)
                 reservation.fail(billed=billed)
-                _report_failure(permit, failure)
+                _report_failure(permit, failure, error.status)
                 delay = self._delay(state, failure)
                 if delay is None:
                     self._bad_gateway.discard(state)
@@ -104,13 +100,14 @@ class ServerPool:
                 permit.failed()
                 raise
             else:
-                reservation.settle(parse_usage(reply))
-                permit.completed(reply.usage.total_tokens if reply.usage else None)
+                usage = reply.usage
+                reservation.settle(usage)
+                permit.completed(usage.input_tokens + usage.output_tokens if usage else None)
                 self.reached, self._succeeded = True, self._succeeded + 1
                 self._bad_gateway.clear()
                 return reply
 
-    def _classify(self, state: "_RequestState", error: "AnyLLMError") -> RequestFailure:
+    def _classify(self, state: "_RequestState", error: ApiError) -> RequestFailure:
         """Return the class of a failure, which may depend on other requests.
 
         A request that is refused while others succeed, as it is too large for a limit, must not
@@ -118,7 +115,7 @@ class ServerPool:
         no server, the server is unreachable.
         """
         failure = classify_failure(error)
-        if failure.kind == "transient" and error.status_code in _BAD_GATEWAY and self.reached:
+        if failure.kind == "transient" and error.status in _BAD_GATEWAY and self.reached:
             self._bad_gateway.add(state)
             exhausted = state.attempts >= self._retries
             down = len(self._bad_gateway) >= _BAD_GATEWAY_REQUESTS
@@ -180,7 +177,7 @@ def _backoff(attempts: int, retry_after: float | None) -> float:
     return min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (attempts - 1))
 
 
-def _report_failure(permit: Permit, failure: RequestFailure) -> None:
+def _report_failure(permit: Permit, failure: RequestFailure, status: int | None) -> None:
     if failure.kind == "rate_limited":
         permit.rate_limited(failure.retry_after)
     elif failure.kind == "overloaded":
@@ -188,4 +185,4 @@ def _report_failure(permit: Permit, failure: RequestFailure) -> None:
     elif failure.kind == "unreachable":
         permit.connection_lost()
     else:
-        permit.failed()
+        permit.failed(timed_out=failure.kind == "transient" and status in _TIMEOUTS)

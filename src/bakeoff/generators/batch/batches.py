@@ -1,14 +1,13 @@
 """Hosted models through a provider's batch API: half the price, replies within a day.
 
-Requests are built, and replies parsed, by the same code as for direct requests: the official client
-has an httpx transport that puts each request into a `BatchQueue`.
+Requests are built, and replies parsed, by the same code as for direct requests: the client puts
+each request into a `BatchQueue`.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import httpx
 from pydantic import Field
 
 from bakeoff.config import Spec
@@ -22,11 +21,12 @@ from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, Prompt, Usage, content_key
 from bakeoff.runtime import Emit, current_stop_token, outcome_of, task_group
 
-if TYPE_CHECKING:
-    from any_llm import AnyLLM
+if TYPE_CHECKING:  # aiohttp is imported when the first client is opened
+    from bakeoff.generators.api.client import ChatClient, WireFormat
+    from bakeoff.generators.api.replies import ChatReply
 
 _MAX_PENDING = 25_000  # requests that wait for a reply; each takes about 30 kB of memory
-_KEY_HEADER = "X-Bakeoff-Key"  # for the transport; not sent to the provider
+_KEY = "batch_key"  # field of a request for `QueuedClient`; not sent to the provider
 _KEY_LENGTH = 48  # hexadecimal digits; Anthropic limits the id of a request to 64 characters
 
 
@@ -84,22 +84,19 @@ class BatchedApi(Api):
         await super().close()
         await self._direct.close()
 
-    async def connect(self) -> "AnyLLM":
+    async def connect(self) -> "ChatClient":
         """Return a client that puts requests into the queue; resume batches of earlier runs."""
-        client: Any = getattr(await self._direct.open(), "client")  # noqa: B009 - of two kinds
-        client = client.with_options(max_retries=self.options.retries)
-        provider = self.provider(self.spec.name, client, self.options.poll)
+        from bakeoff.generators.api.client import HttpChatClient
+
+        direct = await self._direct.open()
+        if not isinstance(direct, HttpChatClient):
+            raise ConfigError(f"{self.spec.name!r} has no batches that we know of")
+        provider = self.provider(self.spec.name, direct.http, self.options.poll)
         if self.options.batch_size:
             provider.max_requests = min(provider.max_requests, self.options.batch_size)
         self._queue = BatchQueue(self.spec.name, provider, self._journal, self._unsupported)
         await self._queue.open()
-        return await super().connect()
-
-    def client_options(self) -> dict[str, Any]:
-        """Return the options of the official client, whose transport is the queue."""
-        assert self._queue is not None  # noqa: S101 - set by `connect`
-        client = httpx.AsyncClient(transport=BatchTransport(self._queue))
-        return super().client_options() | {"http_client": client}
+        return QueuedClient(self._queue, direct.wire_format)
 
     async def __call__(self, items: Sequence[Prompt], emit: Emit[Completion]) -> None:
         """Emit every outcome when its batch has ended."""
@@ -147,8 +144,8 @@ class BatchedApi(Api):
             raise
 
     def request(self, prompt: Prompt) -> dict[str, Any]:
-        """Return the parameters of a direct request, and its key in the queue as a header."""
-        return super().request(prompt) | {"extra_headers": {_KEY_HEADER: self._key(prompt)}}
+        """Return the parameters of a direct request, and its key in the queue."""
+        return super().request(prompt) | {_KEY: self._key(prompt)}
 
     def _key(self, prompt: Prompt) -> str:
         # A judge's prompt is identified by its id: its text contains a random delimiter.
@@ -163,14 +160,23 @@ class BatchedApi(Api):
         return listed_cost(self.spec.backend, self.spec.target, usage, "batch")
 
 
-class BatchTransport(httpx.AsyncBaseTransport):
-    """httpx transport that puts requests into a `BatchQueue`."""
+class QueuedClient:
+    """Client that puts requests into a `BatchQueue`; see `ChatClient`."""
 
-    def __init__(self, queue: BatchQueue) -> None:
+    def __init__(self, queue: BatchQueue, wire_format: "WireFormat") -> None:
         self._queue = queue
+        self._wire_format = wire_format
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the reply from the request's batch as an HTTP response."""
-        reply = await self._queue.submit(request.headers[_KEY_HEADER], await request.aread())
-        headers = {"content-type": "application/json", "x-should-retry": "false"}
-        return httpx.Response(reply.status, headers=headers, content=reply.body)
+    async def complete(self, request: dict[str, Any]) -> "ChatReply":
+        """Return the reply from the request's batch. Raises ApiError, UnreadableError."""
+        from bakeoff.generators.api.http_client import status_error
+
+        key = request[_KEY]
+        body = self._wire_format.body({k: v for k, v in request.items() if k != _KEY})
+        reply = await self._queue.submit(key, body)
+        if reply.status >= 300:
+            raise status_error(reply.status, reply.body, {"x-should-retry": "false"})
+        return self._wire_format.parse(reply.body)
+
+    async def close(self) -> None:
+        """Do nothing: the queue and the direct client are closed by their owner."""

@@ -6,16 +6,16 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
 from bakeoff.errors import ConfigError, one_line
-from bakeoff.generators.api.errors import to_exception
+from bakeoff.generators.api.errors import ApiError, to_exception
 from bakeoff.generators.batch.journal import Batch
 
-if TYPE_CHECKING:  # importing any-llm takes a second, so functions do it when they run
-    from any_llm.exceptions import AnyLLMError
+if TYPE_CHECKING:  # aiohttp is imported when the first client is opened
+    from bakeoff.generators.api.http_client import HttpClient
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +29,6 @@ _MAX_OUTAGE = 3600.0  # seconds that a provider may be unreachable
 _LOOKUPS, _LOOKUP_PAUSE = 11, 3.0
 _RECENT = 3600.0  # age in seconds up to which a batch may not be listed yet
 _RETRIABLE = (408, 409, 425, 429)  # and every status from 500 on
-# Exceptions of these packages are failures of the connection or of the provider. The official
-# clients do not convert all of them while results are streamed.
-_CLIENT_PACKAGES = ("openai", "anthropic", "httpx", "httpx2", "aiohttp")
 _ENVELOPE = 200  # bytes around the body of a request; neither provider needs more
 
 
@@ -53,21 +50,20 @@ class BatchStatus(NamedTuple):
 
 
 class BatchProvider(ABC):
-    """The batch API of one provider, called through its official client.
+    """The batch API of one provider.
 
     The public methods retry for an hour if the provider is busy or unreachable, every `poll`
     seconds. They raise ConfigError after that, or if the provider rejects the call. The private
     methods, which subclasses implement, try once.
     """
 
-    sdk: ClassVar[str]  # the provider's name in any-llm
     max_requests: int  # per batch
     max_bytes: int  # per batch
 
-    def __init__(self, name: str, client: Any, poll: float) -> None:
+    def __init__(self, name: str, http: "HttpClient", poll: float) -> None:
         self.poll = poll
         self._name = name
-        self._client = client
+        self._http = http
 
     @abstractmethod
     async def _create(self, batch: Batch, bodies: Mapping[str, bytes]) -> str:
@@ -131,17 +127,13 @@ class BatchProvider(ABC):
         await self._retry(attempt)
 
     async def _retry(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        from any_llm.utils.exception_handler import convert_exception
-
         down_since = None
         while True:
             try:
                 return await attempt()
-            except Exception as error:
-                if not _is_provider_failure(error):
-                    raise
-                failure = convert_exception(error, self.sdk)
-            status, now = failure.status_code, time.monotonic()
+            except (ApiError, ValidationError) as error:  # the second: its reply cannot be parsed
+                failure = error if isinstance(error, ApiError) else ApiError(one_line(error))
+            status, now = failure.status, time.monotonic()
             if status is not None and status not in _RETRIABLE and status < 500:
                 raise self._rejection(failure)
             if down_since is None:
@@ -154,7 +146,7 @@ class BatchProvider(ABC):
                 )
             await asyncio.sleep(self.poll)
 
-    def _rejection(self, error: "AnyLLMError") -> ConfigError:
+    def _rejection(self, error: ApiError) -> ConfigError:
         meant = to_exception(error, self._name, reached=True)
         if isinstance(meant, ConfigError):
             return meant
@@ -188,9 +180,3 @@ def chunks(
         size += added
     if chunk:
         yield chunk
-
-
-def _is_provider_failure(error: Exception) -> bool:
-    """Return whether the provider or the connection failed, or a result could not be parsed."""
-    package = type(error).__module__.partition(".")[0]
-    return package in _CLIENT_PACKAGES or isinstance(error, ValidationError | json.JSONDecodeError)

@@ -26,7 +26,6 @@ from bakeoff.config import Spec
 from bakeoff.errors import BackendError, ConfigError
 from bakeoff.generators.api.address import public_url
 from bakeoff.generators.api.generator import Api
-from bakeoff.generators.api.transport import RateLimitCallback, compatible_client
 from bakeoff.generators.server_process import ServerProcess
 from bakeoff.generators.vllm import launch
 from bakeoff.generators.vllm.launch import VllmFlags
@@ -37,7 +36,7 @@ from bakeoff.runtime import run_periodically, sleep_or_stop, to_daemon_thread
 from bakeoff.storage.files import cache_dir
 
 if TYPE_CHECKING:
-    from any_llm import AnyLLM
+    from bakeoff.generators.api.client import ChatClient
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +88,7 @@ class VllmGenerator(Api):
         self._restart_lock = asyncio.Lock()
         self._restarted = False
         self._failure: str | None = None  # message of the ConfigError of all later requests
-        self._old_clients: tuple[AnyLLM, ...] = ()  # of a server that exited
+        self._old_clients: tuple[ChatClient, ...] = ()  # of a server that exited
         if options.base_url is None:
             if options.api_key_env is not None:
                 raise ConfigError(f"{spec.name!r}: api_key_env is for a server at a base_url")
@@ -123,22 +122,16 @@ class VllmGenerator(Api):
         else:
             await to_daemon_thread(lambda: (self._program, self._model.files))
 
-    async def connect(self) -> "AnyLLM":
+    async def connect(self) -> "ChatClient":
         """Start the server, wait until it is ready, and return a client of it."""
         if self.options.base_url is not None:
             return await super().connect()
         key = secrets.token_urlsafe(32)
         async with _start_locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
             address = await self._start_server(key)
-        return compatible_client(self.spec.name, address, key, self.client_options())
+        from bakeoff.generators.api.client import openai_client
 
-    def _client(self, url: str | None, on_quota: RateLimitCallback) -> "AnyLLM":
-        """Return a client of the server at `url`, with the key of `api_key_env` if given."""
-        variable = self.options.api_key_env
-        key = os.environ.get(variable) if variable else None
-        if variable and not key:
-            raise ConfigError(f"{self.spec.name!r} needs a key: set {variable}")
-        return compatible_client(self.spec.name, url or "", key, self.client_options(), on_quota)
+        return openai_client(self.spec.name, address, key, self.options.timeout)
 
     async def close(self) -> None:
         """Close the clients and stop the server, which frees its GPU memory."""
@@ -196,7 +189,7 @@ class VllmGenerator(Api):
                 raise ConfigError(self._failure)
             log.warning("%s; starting it once more, what was under way is asked again", problem)
             await self._stop()
-            self._restarted, self._llm = True, None
+            self._restarted, self._is_open = True, False
             # The old clients stay open until `close`, as other requests still use them.
             self._old_clients = tuple(self._pool.clients)
             # New limits and retry state: those of the old server do not apply to the new one.
@@ -208,15 +201,13 @@ class VllmGenerator(Api):
                 self._failure = str(error)
                 raise
 
-    async def _clients(self) -> "Sequence[AnyLLM]":
+    async def _clients(self) -> "Sequence[ChatClient]":
         """Return the clients in use, and then the old ones, for `close`."""
         return [*await super()._clients(), *self._old_clients]
 
     def request(self, prompt: Prompt) -> dict[str, Any]:
         """Return the parameters of a request, which override the checkpoint's sampling settings."""
-        body = super().request(prompt)
-        body["extra_body"] = {**_NEUTRAL_SAMPLING, **body.get("extra_body", {})}
-        return body
+        return _NEUTRAL_SAMPLING | super().request(prompt)
 
     async def _start_server(self, key: str) -> str:
         """Start the server and return its base URL once it is ready.

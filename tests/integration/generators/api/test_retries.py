@@ -226,7 +226,7 @@ def test_overload_does_not_lower_the_rate() -> None:
     assert len(server.requests) - 200 > 4
     assert isinstance(worker, Api)
     (server_state,) = worker._pool.servers
-    assert server_state.limits._rate.rate(time.monotonic()) == math.inf
+    assert server_state.learned.rate(time.monotonic()) == math.inf
 
 
 # Several servers
@@ -313,7 +313,7 @@ def test_server_lost_behind_a_proxy_is_awaited(
 ) -> None:
     """Requests outlast their retries during an outage; one that always fails is not awaited."""
     monkeypatch.setattr("bakeoff.generators.api.retries._FIRST_WAIT", 0.1)
-    monkeypatch.setattr("bakeoff.runtime.rate_limits.rate_limiter._FIRST_PAUSE", 0.05)
+    monkeypatch.setattr("bakeoff.runtime.rate_limits._FIRST_PAUSE", 0.05)
     bad_gateway = Reply(status, {"error": {"message": "no upstream"}})
     request_times: list[float] = []
     failed: Counter[str] = Counter()  # failures by prompt

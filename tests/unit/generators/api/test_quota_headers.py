@@ -78,9 +78,3 @@ def test_retry_after_date_without_date_header_uses_the_local_clock() -> None:
     seconds = retry_after({"retry-after": at})
     assert seconds is not None
     assert 55 <= seconds <= 60
-
-
-def test_quota_refill_rate() -> None:
-    assert Quota(600, 300, 30).refill_rate == 10
-    assert Quota(600, 600, 0).refill_rate == float("inf")
-    assert Quota(600, 599, 0).refill_rate == float("inf")
