@@ -4,10 +4,11 @@
         server.url, server.stats()
 
 It replies in the format of the request: a verdict as JSON, `m` or `M` with log-probabilities
-(alpaca-eval), or a contestant's name (deepeval). With `sorts` of faults, twelve cases fail by them
-in turn: HTTP 500 (`status`), invalid JSON (`body`), or text without a verdict (`verdict`); half of
-each on the first request only, half on every request. The fault of a case depends on its number
-only, so every client meets the same faults in any order of its requests.
+(alpaca-eval), a contestant's name (deepeval), or a grade such as `A>>B` (evalscope). With `sorts`
+of faults, twelve cases fail by them in turn: HTTP 500 (`status`), invalid JSON (`body`), or text
+without a verdict (`verdict`); half of each on the first request only, half on every request. The
+fault of a case depends on its number only, so every client meets the same faults in any order of
+its requests.
 """
 
 import argparse
@@ -88,6 +89,8 @@ def verdict_for(request: dict[str, Any], text: str) -> tuple[str, str]:
         before = listed[: listed.index(SOUND)]
         names = [name for name in NAME.findall(before) if name != "actual_output"]
         return json.dumps({"winner": names[-1], "reason": "It is sound."}), "{"
+    if '"A>>B"' in text:
+        return json.dumps({"reasoning": "Sound.", "verdict": "A>>B" if first else "B>>A"}), "{"
     scores = {"score_a": 8, "score_b": 3} if first else {"score_a": 3, "score_b": 8}
     verdict = {"explanation": "It is sound.", **scores, "winner": "A" if first else "B"}
     return json.dumps(verdict), "{"

@@ -86,7 +86,10 @@ _REPLY = re.compile(
     r"(?i: only| just| the letter| answer| assistant| response)* [\"'*]*[AB][\"'*]*[ \t]*"
     r"(?:[.!,\n]|$|only|as the)"
 )
-_DELIMITER = re.compile(r"(?<![=#*~_-])([=#*~_-])\1{5,}+[ \t]+[0-9a-f]{12,}\b")
+# `======== quavbnzi`, or another line of signs and a long hexadecimal number.
+_DELIMITER = re.compile(
+    r"(?<![=#*~_-])([=#*~_-])\1{5,}+[ \t]+[0-9a-f]{12,}\b|^={8} [a-z]{8}$", re.MULTILINE
+)
 _TAGS = (
     re.compile(
         r"</?\|?(?:answer|response|completion|assistant|output)[ _-]?[ab12]\|?>", re.IGNORECASE

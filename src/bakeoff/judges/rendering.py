@@ -135,10 +135,16 @@ class Delimiters:
         texts_hash = hash((prompt, *texts))
         self._uses[texts_hash] += 1
         key = f"{self._uses[texts_hash]} {prompt}".encode(errors="surrogatepass")
-        digest = hashlib.blake2b(key, digest_size=8, key=self._secret).hexdigest()
-        while any(digest in text for text in (prompt, *texts)):
-            digest = secrets.token_hex(8)
-        return f"{'=' * 8} {digest}"
+        word = _random_word(hashlib.blake2b(key, digest_size=8, key=self._secret).digest())
+        while any(word in text for text in (prompt, *texts)):
+            word = _random_word(secrets.token_bytes(8))
+        return f"{'=' * 8} {word}"
+
+
+def _random_word(data: bytes) -> str:
+    """Return 8 letters: 38 bits in about 4 tokens, where 16 hexadecimal digits would be 14."""
+    number = int.from_bytes(data)
+    return "".join(chr(ord("a") + number // 26**place % 26) for place in range(8))
 
 
 def conversation_text(prompt: Prompt) -> str:

@@ -276,7 +276,7 @@ def _template(data: bytes, folder: Path) -> None:
 
 _PROMPT = make_prompt("q", reference="r", criteria=CRITERIA)
 _PAIRWISE = Template("pairwise", 2)
-_FENCE = re.compile("^={8} [0-9a-f]{16}$", re.MULTILINE)
+_FENCE = re.compile("^={8} [a-z]{8}$", re.MULTILINE)
 
 
 def _fence(data: bytes, _: Path) -> None:

@@ -1,6 +1,7 @@
 """Scores of given texts by transformers, vLLM and llama.cpp."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, ContextError, WorkError
+from bakeoff.generators.llamacpp import generator, text_scorer
+from bakeoff.generators.llamacpp.models import CATALOGUE
+from bakeoff.generators.llamacpp.text_scorer import TextScorer, UnsupportedError
 from bakeoff.generators.scoring import TextToken, forcing_grammar, split_last_turn
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.records import Completion, Message, Prompt
@@ -113,7 +117,7 @@ def test_scores_without_logits_to_keep_are_equal(
 ) -> None:
     expected = scores(scorer(f"hf:{tiny}"), TURNS)
     monkeypatch.setattr(
-        "bakeoff.generators.transformers.logprobs._supports_logits_to_keep", lambda _: False
+        "bakeoff.generators.transformers.scoring._supports_logits_to_keep", lambda _: False
     )
     assert scores(scorer(f"hf:{tiny}"), TURNS) == pytest.approx(expected, abs=1e-5)
 
@@ -310,22 +314,77 @@ def test_llama_cpp_scores_any_text(model: str) -> None:
         "日本語 ünïcode 🦊 🧿 ☠\u200d\x07",
         "<|im_end|> <think>hm</think>\nyes",
         "Question: what?\nQuestion: why?",
+        "a\0b",
     ]
-    *results, null = run_worker(
-        scorer(f"embedded:{model}?context=512"),
-        [make_dialogue("x", text) for text in (*texts, "a\0b")],
+    results = run_worker(
+        scorer(f"embedded:{model}?context=512"), [make_dialogue("x", text) for text in texts]
     )
     assert all(isinstance(result, Completion) for result in results), results
     values = [result.score for result in results if isinstance(result, Completion)]
     assert all(score is not None and -40 < score < 0 for score in values), values
-    assert isinstance(null, BackendError)
+
+
+@pytest.mark.engine
+def test_read_and_generated_texts_have_equal_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = [
+        make_dialogue(PARIS, "The capital of France is Paris."),
+        make_dialogue(PARIS, "The capital of France is Tokyo. " * 9),
+        make_dialogue("Count.", " ".join(map(str, range(150)))),  # more than a batch of tokens
+        make_dialogue("word " * 150, "So many words."),
+        make_dialogue(PARIS, "The capital of France is Paris."),
+    ]
+    read = scores(scorer("embedded:smollm2?context=1024"), turns)
+
+    def unsupported(*_: object) -> None:
+        raise UnsupportedError("no such function")
+
+    monkeypatch.setattr(generator, "TextScorer", unsupported)
+    generated = scores(scorer("embedded:smollm2?context=1024"), turns)
+    assert read == pytest.approx(generated, abs=0.1)  # batches of other sizes round otherwise
+    assert read[4] == read[0]  # what was read before does not change it
+    assert read[1] < read[0]
+
+
+@pytest.mark.engine
+def test_reading_counts_only_what_differs_from_the_last_text() -> None:
+    from bakeoff.generators.llamacpp.fetch import fetch_model
+
+    reader = TextScorer(fetch_model(CATALOGUE["smollm2"]), 512, 1)
+    try:
+        context, text = list(range(100, 400)), list(range(500, 540))
+        whole = reader.logprobs(context, text)
+        decoded: list[int] = []
+        decode = reader._decode
+
+        def count(tokens: Sequence[int], start: int, *, scored: bool) -> None:
+            decoded.extend(tokens)
+            decode(tokens, start, scored=scored)
+
+        reader._decode = count  # type: ignore[method-assign]
+        assert reader.logprobs(context, text) == whole
+        # The context's last token has the logits of the text's first.
+        assert decoded == [context[-1], *text[:-1]]
+        decoded.clear()
+        assert len(reader.logprobs([1, *context], text[:1])) == 1
+        assert decoded == [1, *context]
+    finally:
+        reader.close()
+
+
+def test_a_library_with_other_structures_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("xllamacpp")
+    monkeypatch.setitem(text_scorer._CONTEXT_FIELDS, "n_batch", 4096)
+    with pytest.raises(UnsupportedError, match="default of n_batch is 2048"):
+        TextScorer(Path("none.gguf"), 512, 1)
+    monkeypatch.setitem(text_scorer._FUNCTIONS, "llama_no_such_function", (None,))
+    with pytest.raises(UnsupportedError, match="llama_no_such_function"):
+        TextScorer(Path("none.gguf"), 512, 1)
 
 
 @pytest.mark.long
 @pytest.mark.engine
 def test_scores_of_llama_cpp_and_transformers_agree(tmp_path: Path) -> None:
     from bakeoff.generators.llamacpp.fetch import fetch_model
-    from bakeoff.generators.llamacpp.models import CATALOGUE
 
     (tmp_path / "model.gguf").symlink_to(fetch_model(CATALOGUE["smollm2"]))
     turns = [

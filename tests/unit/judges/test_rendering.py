@@ -37,7 +37,7 @@ def rendered(name: str, *completions: str, kept: int | None = None) -> str:
 
 def delimited_texts(rendered_text: str) -> list[str]:
     """The texts between two delimiters, in order."""
-    fence = re.search(r"^======== [0-9a-f]{16}$", rendered_text, re.MULTILINE)
+    fence = re.search(r"^======== [a-z]{8}$", rendered_text, re.MULTILINE)
     assert fence is not None
     parts = rendered_text.split(f"\n{fence.group()}\n")
     return [part.strip("\n") for part in parts[1::2]]

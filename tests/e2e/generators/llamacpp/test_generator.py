@@ -12,7 +12,7 @@ import pytest
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.evaluation.judge_check import load_labeled_pairs
-from bakeoff.generators.api.transport import compatible_client
+from bakeoff.generators.api.client import openai_client
 from bakeoff.generators.llamacpp import generator as module
 from bakeoff.generators.llamacpp.fetch import fetch_model
 from bakeoff.generators.llamacpp.generator import LlamaCppGenerator, physical_cores
@@ -86,10 +86,10 @@ def test_physical_cores_is_positive() -> None:
 @pytest.mark.parametrize(
     ("cores", "gigabytes", "spec", "slots"),
     [
-        (2, 64, "", 8),
-        (1, 64, "", 4),
+        (2, 64, "", 16),
+        (1, 64, "", 8),
         (64, 64, "", 32),  # 3 GB
-        (64, 64, "threads=1", 4),
+        (64, 64, "threads=1", 8),
         (64, 1.5, "", 5),  # a third of it: 5 times 94 MB
         (64, 1.5, "context=512", 32),
         (2, 0.3, "", 1),
@@ -109,6 +109,16 @@ def test_slots_follow_cores_and_free_memory(
     monkeypatch.setattr(module, "available_memory", lambda: int(gigabytes * 1e9))
     file = write_header(tmp_path / "model.gguf", LLAMA)  # 23,040 bytes a token, 94 MB a slot
     assert embedded(f"embedded:{file}?{spec}")._slots(file) == slots
+
+
+def test_a_model_that_only_reads_has_one_slot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "available_memory", lambda: 64 << 30)
+    file = write_header(tmp_path / "model.gguf", LLAMA)
+    assert embedded(f"embedded:{file}", max_tokens=1)._slots(file) == 1
+    assert embedded(f"embedded:{file}", score_only=True)._slots(file) == 1
+    assert embedded(f"embedded:{file}?slots=3", max_tokens=1)._slots(file) == 3
 
 
 @pytest.mark.parametrize(("gigabytes", "turns"), [(8, False), (1.2, False), (1.0, True)])
@@ -212,7 +222,7 @@ def test_the_server_listens_on_loopback_and_requires_its_key() -> None:
 
     async def go() -> tuple[str, int]:
         await worker.prepare()
-        worker._llm = await worker.connect()
+        await worker.connect()
         address = worker._server.listening_address
         request = urllib.request.Request(f"{address}/v1/chat/completions", b'{"messages": []}')
         try:
@@ -256,7 +266,7 @@ def test_a_server_that_exits_during_a_run_stops_it_with_one_line(
 
     async def connect() -> Any:
         worker._address = server.url.removesuffix("/v1")
-        return compatible_client("mine", server.url, None, worker.client_options())
+        return openai_client("mine", server.url, None, worker.options.timeout)
 
     async def go() -> None:
         prompts = [make_prompt(f"{n}?") for n in range(9)]
