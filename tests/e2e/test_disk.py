@@ -93,13 +93,19 @@ class LongCompletions:
 
 
 RECORDS = 80  # 20 prompts: 40 completions and 40 verdicts
+# The event loop waits for each commit, so that an error ends the run before further replies.
+WAIT_FOR_COMMITS = f"""
+import bakeoff.storage.writer
+bakeoff.storage.writer.COMMIT_INTERVAL = bakeoff.storage.writer.MAX_DELAY = 0
+{MAIN}
+"""
 
 
 def test_full_disk_keeps_stored_records_and_the_run_resumes(tmp_path: Path, disk: Disk) -> None:
     small, respond = disk("700k"), LongCompletions()
     with OpenAIServer(respond) as server:
         arguments = run_arguments(server, small / "store.sqlite", tmp_path / "out")
-        code, error = run_bakeoff(arguments, tmp_path)
+        code, error = run_bakeoff(arguments, tmp_path, WAIT_FOR_COMMITS)
         assert code == 2
         assert error.startswith(f"bakeoff: the store '{small}/store.sqlite' cannot be used (")
         assert "what it holds is kept; free space and run the same command again" in error
@@ -108,8 +114,8 @@ def test_full_disk_keeps_stored_records_and_the_run_resumes(tmp_path: Path, disk
         assert 5 < checked.total < RECORDS
         requested = respond.requests.total()
         assert requested - checked.total <= 2 * 4 + 4  # requests in flight of models and judge
-        code, _ = run_bakeoff(arguments, tmp_path)  # still full: reported before many requests
-        assert code == 2
+        code, _ = run_bakeoff(arguments, tmp_path, WAIT_FOR_COMMITS)
+        assert code == 2  # still full: reported before many requests
         assert respond.requests.total() - requested <= 3 * 4
         checked, requested = check(small / "store.sqlite"), respond.requests.total()
         mount("-o", "remount,size=50m", str(small))
@@ -236,7 +242,7 @@ def test_store_on_a_read_only_disk_is_checked(tmp_path: Path, disk: Disk) -> Non
 SHORT_LOCK_TIMEOUT = f"""
 import bakeoff.storage.database
 bakeoff.storage.database.LOCK_TIMEOUT = 1.5
-{MAIN}
+{WAIT_FOR_COMMITS}
 """
 
 
@@ -280,7 +286,7 @@ def test_run_waits_for_a_locked_store(tmp_path: Path) -> None:
         other.close()
         process.communicate(timeout=300)
     assert process.returncode == 0
-    assert check(path).total == RECORDS
+    assert check(path).total == RECORDS + 1  # with the record of the run
 
 
 @pytest.mark.long

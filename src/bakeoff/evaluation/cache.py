@@ -1,7 +1,9 @@
 """Cached calls of workers: outcomes in the store are reused, new ones are stored."""
 
-from collections.abc import Awaitable, Sequence
-from typing import TypeVar
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Generic, TypeVar
 
 from pydantic import JsonValue
 
@@ -49,60 +51,107 @@ async def run_cached(
             missing.setdefault(key, []).append(index)
     if stored:
         count.add_stored(len(requests) - sum(map(len, missing.values())))
-    keys, pending = list(missing), set(range(len(missing)))  # positions without an outcome
-
-    def emit_all(key: str, outcome: R | WorkError) -> None:
-        for index in missing[key]:
-            emit(index, outcome)
-
-    async def emit_committed(key: str, record: R, commit: Awaitable[R]) -> None:
-        emit_all(key, intern_fields_set(await commit))
-        count.add_new(record, len(missing[key]))
-
-    async with task_group() as commits:
-
-        def take(position: int, outcome: R | WorkError) -> None:
-            pending.discard(position)
-            key = keys[position]
-            if isinstance(outcome, WorkError):
-                emit_all(key, outcome)
-                count.add_new(outcome, len(missing[key]))
-                return
-            committed = emit_committed(key, outcome, store.put_soon(key, outcome))
-            try:
-                commits.create_task(committed)
-            except RuntimeError:  # the run ends with an error; the record is committed anyway
-                committed.close()
-
-        if keys:
-            items = [requests[missing[key][0]][1] for key in keys]
-            if reason := await _call_worker(worker, items, take, count):
-                for position in tuple(pending):
-                    take(position, StoppedError(reason))
-    if keys and current_stop_token().reason is None:
-        notify_committed(worker)
+    if missing:
+        items = [requests[indices[0]][1] for indices in missing.values()]
+        uncached: _Uncached[R] = _Uncached(missing, store, emit, count)
+        await uncached.run(worker, items)
+        if current_stop_token().reason is None:
+            notify_committed(worker)
 
 
-async def _call_worker(
-    worker: Worker[I, R], items: Sequence[I], take: Emit[R], count: ProgressCounter
-) -> str | None:
-    """Pass the items to the worker; return the reason if the run was stopped, else None."""
-    token = current_stop_token()
-    if token.reason is None:
+class _Uncached(Generic[R]):
+    """The requests of one call that the store lacks, by key with the indices of their items."""
+
+    def __init__(
+        self,
+        missing: Mapping[str, Sequence[int]],
+        store: Store,
+        emit: Emit[R],
+        count: ProgressCounter,
+    ) -> None:
+        self._missing = missing
+        self._keys = list(missing)
+        self._store = store
+        self._emit = emit
+        self._count = count
+        self._unanswered = set(range(len(missing)))  # positions in `_keys`
+        self._uncommitted: dict[asyncio.Future[R], tuple[str, R]] = {}
+        self._all_committed: asyncio.Future[None] | None = None
+        self._group: asyncio.TaskGroup
+
+    async def run(self, worker: Worker[I, R], items: Sequence[I]) -> None:
+        """Emit an outcome for every item; raise the first error of the worker, store or `emit`."""
         try:
-            with timed(_WORK[count.stage]):
-                await worker(items, take)
-        except ConfigError as error:
-            if not (count.has_results and has_stop_token()):
-                raise
-            token.stop(str(error))
-    return token.reason
+            async with task_group() as self._group:
+                if reason := await self._call(worker, items):
+                    for position in tuple(self._unanswered):
+                        self._take(position, StoppedError(reason))
+                if self._uncommitted:
+                    self._all_committed = asyncio.get_running_loop().create_future()
+                    await self._all_committed
+        finally:  # after an error, or cancelled: the records are written, and not emitted
+            abandoned, self._uncommitted = self._uncommitted, {}
+            for future in abandoned:
+                future.cancel()
+
+    async def _call(self, worker: Worker[I, R], items: Sequence[I]) -> str | None:
+        """Pass the items to the worker; return the reason if the run was stopped, else None."""
+        token = current_stop_token()
+        if token.reason is None:
+            try:
+                with timed(_WORK[self._count.stage]):
+                    await worker(items, self._take)
+            except ConfigError as error:
+                has_results = self._uncommitted or self._count.has_results
+                if not (has_results and has_stop_token()):
+                    raise
+                token.stop(str(error))
+        return token.reason
+
+    def _take(self, position: int, outcome: R | WorkError) -> None:
+        """Emit a failure now, and a record when it is committed."""
+        self._unanswered.discard(position)
+        key = self._keys[position]
+        if isinstance(outcome, WorkError):
+            self._emit_all(key, outcome, outcome)
+            return
+        future = self._store.put_soon(key, outcome)
+        self._uncommitted[future] = key, outcome
+        future.add_done_callback(self._emit_committed)
+
+    def _emit_committed(self, future: asyncio.Future[R]) -> None:
+        """Emit a record; end the call if its commit failed, or if `emit` raises."""
+        if future not in self._uncommitted:  # abandoned
+            return
+        key, record = self._uncommitted.pop(future)
+        try:
+            self._emit_all(key, intern_fields_set(future.result()), record)
+        except Exception as error:
+            with suppress(RuntimeError):  # the call ends with an earlier error
+                self._group.create_task(_raise(error))
+            return
+        if self._all_committed is not None and not self._uncommitted:
+            self._all_committed.set_result(None)
+
+    def _emit_all(self, key: str, outcome: R | WorkError, new: R | WorkError) -> None:
+        """Emit `outcome` for all items with this key, and count `new`, which has its cost."""
+        indices = self._missing[key]
+        for index in indices:
+            self._emit(index, outcome)
+        self._count.add_new(new, len(indices))
 
 
-def verdict_key(identity: JsonValue, pair: Pair, repeat: int) -> str:
-    """Return the store key of a verdict: a hash of the judge's identity and of what it sees."""
+async def _raise(error: Exception) -> None:
+    raise error
+
+
+def verdict_key(judge_key: str, pair: Pair, repeat: int) -> str:
+    """Return the store key of a verdict: a hash of the judge and of what it sees.
+
+    `judge_key` is the `content_key` of the judge's identity.
+    """
     prompt = pair.prompt
     content: list[JsonValue] = [prompt.conversation(), prompt.reference, pair.first, pair.second]
     if prompt.criteria:
         content.append([criterion.model_dump() for criterion in prompt.criteria])
-    return content_key("verdict", identity, content, repeat)
+    return content_key("verdict", judge_key, content, repeat)

@@ -8,10 +8,16 @@ import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
 
 from bakeoff.errors import StoreError, one_line
+from bakeoff.records import Record
 from bakeoff.storage.files import write_new
 from bakeoff.storage.wal import SUFFIX, wal_damage
+
+R = TypeVar("R", bound=Record)
 
 SCHEMA_VERSION = 3
 LOCK_TIMEOUT = 60.0  # seconds to wait for the lock of another process
@@ -33,6 +39,41 @@ _NO_SPACE = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 class DamageError(ValueError):
     """A record, the database or its log differs from what was written."""
+
+
+def connect(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
+    """Open the database for durable transactions: each commit ends with an fsync of the log.
+
+    Waits `LOCK_TIMEOUT` for locks of other processes.
+    """
+    # An absolute path: SQLite interprets `:memory:` and `file:x` in its own way.
+    db = sqlite3.connect(
+        path.absolute(),
+        timeout=LOCK_TIMEOUT,
+        isolation_level=None,
+        check_same_thread=not any_thread,
+    )
+    try:
+        db.execute("PRAGMA synchronous = FULL")
+    except BaseException:  # it reads the file, which may be no database
+        db.close()
+        raise
+    return db
+
+
+def parse_record(key: str, body: bytes, checksum: int, as_: type[R]) -> R:
+    """Return a stored record. Raises DamageError if it is not as it was written."""
+    if checksum != record_checksum(key, body):
+        raise changed_record(key)
+    try:
+        return as_.model_validate_json(body)
+    except ValidationError:
+        raise DamageError(f"the record {key!r} is no {as_.__name__}") from None
+
+
+def changed_record(key: object) -> DamageError:
+    """Return the error of a record that differs from what was written."""
+    return DamageError(f"the record {key!r} is not as it was written")
 
 
 def record_checksum(key: str, body: bytes) -> int:
@@ -85,7 +126,7 @@ def _log_damage(log: Path) -> str | None:
 
 
 def create(path: Path) -> None:
-    """Create an empty database atomically; do nothing if another process was first."""
+    """Create an empty database atomically and durably; do nothing if it exists."""
     with suppress(FileExistsError):
         write_new(path, empty_database())
 

@@ -1,20 +1,19 @@
 """The content-addressed store: one SQLite file with every completion and verdict that was paid for.
 
-Records that arrive in one iteration of the event loop are written in one transaction, and
-acknowledged after its commit: a killed process loses only requests in flight. Several processes may
-use one file. A record that differs from what was written is an error, not a missing record.
+A record is acknowledged when it is committed and an fsync has written it to the disk: neither a
+killed process nor a power loss loses it. A thread commits the records of the event loop in groups
+(`Writer`). Several processes may use one file. A record that differs from what was written is an
+error, not a missing record.
 """
 
 import asyncio
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
-
-from pydantic import ValidationError
+from typing import Any, Self, TypeVar
 
 from bakeoff.errors import StoreError
 from bakeoff.records import Record
@@ -22,16 +21,17 @@ from bakeoff.runtime.garbage_collection import gc_paused
 from bakeoff.runtime.timing import timed
 from bakeoff.storage import database
 from bakeoff.storage.database import (
-    DamageError,
+    changed_record,
     check_files,
     check_schema,
+    connect,
     create,
     create_schema,
-    is_busy,
-    is_full,
+    parse_record,
     record_checksum,
     store_errors,
 )
+from bakeoff.storage.writer import PendingWrite, Row, Writer, insert_rows, make_row
 
 R = TypeVar("R", bound=Record)
 
@@ -40,15 +40,6 @@ RUN_PREFIX = "run:"  # of the keys of finished runs (`StoredRun`)
 _COLUMNS = "key, CAST(body AS BLOB), checksum"
 _BLOCK_SIZE = 500  # keys in one SELECT; SQLite's oldest limit on variables is 999
 _SCAN_FACTOR = 3  # read the whole table if it has at most this many times the wanted keys
-
-
-class _PendingWrite(NamedTuple):
-    """A record that is not written yet, and the future that its caller awaits."""
-
-    key: str
-    record: Record
-    body: str
-    written: asyncio.Future[Any]
 
 
 class Store:
@@ -60,8 +51,8 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._db: sqlite3.Connection | None = None
-        self._pending: list[_PendingWrite] = []
-        self._unwritten: list[tuple[str, str]] = []  # key and body; disk full or database locked
+        self._writer: Writer | None = None
+        self._newest = 0  # highest rowid so far; no row is ever deleted
 
     def __enter__(self) -> Self:
         try:
@@ -77,16 +68,14 @@ class Store:
         check_files(self.path)
         if not self.path.exists():
             create(self.path)
-        # An absolute path: SQLite interprets `:memory:` and `file:x` in its own way.
-        self._db = sqlite3.connect(
-            self.path.absolute(), timeout=database.LOCK_TIMEOUT, isolation_level=None
-        )
+        self._db, self._newest = connect(self.path), 0
         check_schema(self._db, self.path)
-        # WAL lets a second run read while this one writes; NORMAL survives a killed process.
+        # WAL lets the thread, or a second run, write while this connection reads.
         _execute_with_retries(self._db, "PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        with self._transaction() as db:  # fails before the first paid request if not writable
-            create_schema(db)
+        self._db.execute("BEGIN IMMEDIATE")  # fails before the first paid request if not writable
+        create_schema(self._db)
+        self._db.execute("COMMIT")
+        self._writer = Writer(self.path, connect(self.path, any_thread=True))
 
     def __exit__(
         self,
@@ -94,15 +83,11 @@ class Store:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        writer, self._writer = self._writer, None
         try:
-            if self._unwritten:  # there may be space now; the futures have raised the error
-                with suppress(StoreError):
-                    self._write(self._unwritten)
-            if self._pending:  # of a run that was stopped: their requests are paid for
-                self._write([(write.key, write.body) for write in self._pending])
+            if writer is not None:
+                writer.close()
         finally:
-            self._pending.clear()
-            self._unwritten.clear()
             if self._db is not None:
                 self._db.close()
                 self._db = None
@@ -139,101 +124,32 @@ class Store:
         records = {}
         with timed("store"), store_errors(self.path):
             for key, body, checksum in self._rows(query, [prefix, end]):
-                if checksum != record_checksum(key, body):
-                    raise _changed(key)
-                records[key] = _record(key, body, as_)
+                records[key] = parse_record(key, body, checksum, as_)
         return records
 
     def put(self, key: str, record: R) -> R:
         """Store a record and return it; if the key has a record already, return that one."""
-        added = self._write([(key, self._body(record))])
+        with timed("store"), store_errors(self.path):
+            added = insert_rows(self._open, [_row(key, record)])
         return record if added else self.get([key], type(record))[key]
 
     def put_soon(self, key: str, record: R) -> asyncio.Future[R]:
-        """Like `put`, in one transaction with all calls in this iteration of the event loop.
+        """Like `put`, but in a thread, which commits records in groups.
 
         The future raises StoreError if the write fails. Cancelling it does not cancel the write.
         """
-        loop = asyncio.get_running_loop()
-        body = self._body(record)
-        if not self._pending:
-            loop.call_soon(self._write_pending)
-        written: asyncio.Future[R] = loop.create_future()
-        self._pending.append(_PendingWrite(key, record, body, written))
-        return written
-
-    def _write_pending(self) -> None:
-        """Write all pending records and set the results of their futures."""
-        pending, self._pending = self._pending, []
-        try:
-            existing = self._write_all(pending)
-        except Exception as error:  # raised by the futures
-            if isinstance(error.__cause__, sqlite3.Error):
-                self._unwritten += [(write.key, write.body) for write in pending]
-            for write in pending:
-                if not write.written.done():
-                    write.written.set_exception(error)
-                    write.written.exception()  # retrieved: no warning if the caller was cancelled
-        else:
-            for write in pending:
-                if not write.written.done():
-                    write.written.set_result(existing.get(write.key, write.record))
-
-    def _write_all(self, pending: Sequence[_PendingWrite]) -> dict[str, Record]:
-        """Write records; if some keys existed already, return what is stored under each key."""
-        if self._write([(write.key, write.body) for write in pending]) == len(pending):
-            return {}
-        return {
-            write.key: self.get([write.key], type(write.record))[write.key] for write in pending
-        }
-
-    def _write(self, rows: Sequence[tuple[str, str]]) -> int:
-        """Insert rows whose key is new; return how many were inserted."""
-        with timed("store"), store_errors(self.path):
-            try:
-                return self._insert(rows)
-            except sqlite3.Error as error:
-                if is_busy(error):  # later writes do not wait again
-                    self._open.execute("PRAGMA busy_timeout = 0")
-                if len(rows) == 1 or not is_full(error):
-                    raise
-            return sum(self._insert([row]) for row in rows)  # as many as fit
-
-    def _insert(self, rows: Sequence[tuple[str, str]]) -> int:
-        """Insert rows in one transaction; existing keys keep their record."""
-        now = time.time()
-        with self._transaction() as db:
-            return db.executemany(
-                "INSERT OR IGNORE INTO records VALUES (?, ?, ?, ?)",
-                [(key, body, now, record_checksum(key, body.encode())) for key, body in rows],
-            ).rowcount
+        with store_errors(self.path):
+            row = _row(key, record)
+        if self._writer is None:
+            raise self._closed_error()
+        committed: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._writer.submit(PendingWrite(row, record, committed))
+        return committed
 
     def copy_rows(self, rows: Iterable[tuple[str, bytes, float]]) -> int:
         """Insert rows (key, body, stored_at) of another store; return how many were new."""
-        with store_errors(self.path), self._transaction() as db:
-            return db.executemany(
-                "INSERT OR IGNORE INTO records VALUES (?, CAST(? AS TEXT), ?, ?)",
-                [
-                    (key, body, stored_at, record_checksum(key, body))
-                    for key, body, stored_at in rows
-                ],
-            ).rowcount
-
-    def _body(self, record: Record) -> str:
         with store_errors(self.path):
-            return record.model_dump_json(exclude_defaults=True)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        db = self._open
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            yield db
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:  # a full disk rolls back by itself
-                db.execute("ROLLBACK")
-            raise
+            return insert_rows(self._open, [make_row(*row) for row in rows])
 
     def _read(self, keys: Sequence[str], as_: type[R], records: dict[str, R]) -> Iterator[None]:
         """Add the stored records to `records`; yield after each block."""
@@ -246,9 +162,7 @@ class Store:
                     break
                 for key, body, checksum, _ in rows:
                     if key in key_set:
-                        if checksum != record_checksum(key, body):
-                            raise _changed(key)
-                        records[key] = _record(key, body, as_)
+                        records[key] = parse_record(key, body, checksum, as_)
             yield
         if len(records) < len(key_set) and self._should_scan(keys):
             yield from self._verify()
@@ -263,7 +177,7 @@ class Store:
                     return
                 for key, body, checksum, _ in rows:
                     if not isinstance(key, str) or checksum != record_checksum(key, body):
-                        raise _changed(key)
+                        raise changed_record(key)
             yield
 
     def _blocks(self, columns: str, keys: Sequence[str]) -> Iterator[list[Any]]:
@@ -288,8 +202,10 @@ class Store:
             last = rows[-1][-1]
 
     def _should_scan(self, keys: Sequence[str]) -> bool:
-        newest = self._rows("SELECT coalesce(max(rowid), 0) FROM records", ())[0][0]
-        return _SCAN_FACTOR * len(keys) >= int(newest)
+        if self._newest <= _SCAN_FACTOR * len(keys):
+            query = "SELECT coalesce(max(rowid), 0) FROM records"
+            self._newest = int(self._rows(query, ())[0][0])
+        return self._newest <= _SCAN_FACTOR * len(keys)
 
     def _rows(self, query: str, values: Sequence[object]) -> list[Any]:
         with store_errors(self.path):
@@ -298,19 +214,15 @@ class Store:
     @property
     def _open(self) -> sqlite3.Connection:
         if self._db is None:
-            raise StoreError(f"the store {str(self.path)!r} is not open")
+            raise self._closed_error()
         return self._db
 
+    def _closed_error(self) -> StoreError:
+        return StoreError(f"the store {str(self.path)!r} is not open")
 
-def _changed(key: object) -> DamageError:
-    return DamageError(f"the record {key!r} is not as it was written")
 
-
-def _record(key: str, body: bytes, as_: type[R]) -> R:
-    try:
-        return as_.model_validate_json(body)
-    except ValidationError:
-        raise DamageError(f"the record {key!r} is no {as_.__name__}") from None
+def _row(key: str, record: Record) -> Row:
+    return make_row(key, record.model_dump_json(exclude_defaults=True).encode(), time.time())
 
 
 def _execute_with_retries(db: sqlite3.Connection, command: str) -> None:

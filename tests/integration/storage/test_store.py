@@ -9,8 +9,9 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from bakeoff.errors import StoreError
 from bakeoff.records import Completion, Record, Verdict
 from bakeoff.storage import Store
 from bakeoff.storage.database import SCHEMA_VERSION
+from bakeoff.storage.writer import PendingWrite, Writer
 from tests.marks import long
 from tests.unit.records.test_records import completions, failures, pairs, prompts, verdicts
 
@@ -369,7 +371,8 @@ def test_records_put_while_the_store_is_locked_are_written_after_it_is_unlocked(
         begun = time.monotonic()
         messages = asyncio.run(put_errors(store))
         assert time.monotonic() - begun >= 1.5
-        assert executed.count("BEGIN IMMEDIATE") == 1  # one timeout for all records
+        assert executed[0].startswith("INSERT")
+        assert executed[1] == "PRAGMA busy_timeout = 0"  # one timeout for all records
         assert len(messages) == 20
         assert set(messages) == {
             "the store 'store.sqlite' cannot be used (database is locked): another process has "
@@ -456,10 +459,10 @@ def test_using_a_closed_store_is_an_error() -> None:
 
 
 def statements(store: Store) -> list[str]:
-    """The list to which the SQL statements executed from now on are appended."""
+    """The list to which the statements that the writer executes from now on are appended."""
     executed: list[str] = []
-    assert store._db is not None
-    store._db.set_trace_callback(executed.append)
+    assert store._writer is not None
+    store._writer._db.set_trace_callback(executed.append)
     return executed
 
 
@@ -472,15 +475,30 @@ async def put_all(store: Store, records: Mapping[str, Completion]) -> list[Compl
     return await asyncio.gather(*(store.put_soon(key, record) for key, record in records.items()))
 
 
-def test_concurrent_puts_are_one_transaction() -> None:
-    records = completions_of(300)
+def test_records_that_gather_during_a_commit_are_one_transaction(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    records = completions_of(150)
+    begun, all_submitted = threading.Event(), threading.Event()
+    commit = Writer._commit
+
+    def commit_when_all_are_submitted(writer: Writer, writes: Sequence[PendingWrite]) -> None:
+        begun.set()
+        assert all_submitted.wait(300)
+        commit(writer, writes)
+
+    async def put_during_a_commit(store: Store) -> None:
+        first = store.put_soon("first", Completion(text="first"))
+        assert begun.wait(300)
+        rest = [store.put_soon(key, record) for key, record in records.items()]
+        all_submitted.set()
+        await asyncio.gather(first, *rest)
+
+    monkeypatch.setattr(Writer, "_commit", commit_when_all_are_submitted)
     with Store(Path("store.sqlite")) as store:
         executed = statements(store)
-        assert asyncio.run(put_all(store, records)) == list(records.values())
-        assert [line for line in executed if line in ("BEGIN IMMEDIATE", "COMMIT")] == [
-            "BEGIN IMMEDIATE",
-            "COMMIT",
-        ]
+        asyncio.run(put_during_a_commit(store))
+        assert [line[:6] for line in executed] == ["INSERT", "INSERT"]
         assert store.get(records, Completion) == records
 
 
@@ -577,23 +595,27 @@ def test_cancelling_one_put_cancels_no_other() -> None:
 
 
 def test_the_store_works_after_a_failed_transaction() -> None:
-    async def put_invalid(store: Store) -> None:
-        waiting = [store.put_soon(key, Completion(text="")) for key in ("one", "\ud800", "other")]
-        with pytest.raises(StoreError, match="cannot be used"):
-            await asyncio.gather(*waiting)
-
-    with Store(Path("store.sqlite")) as store:
-        asyncio.run(put_invalid(store))
-        assert asyncio.run(put_all(store, completions_of(3)))
-        assert not store.lacks(completions_of(3))
+    path = Path("store.sqlite")
+    with Store(path) as store:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute(
+            "CREATE TRIGGER refuse BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+        with pytest.raises(StoreError, match=r"cannot be used \(no\)"):
+            asyncio.run(put_all(store, completions_of(3)))
+        other.execute("DROP TRIGGER refuse")
+        other.close()
+        assert asyncio.run(put_all(store, completions_of(6)))
+        assert not store.lacks(completions_of(6))
 
 
 def test_an_invalid_record_does_not_affect_other_puts() -> None:
     async def put_all_and_invalid(store: Store) -> list[Completion]:
         before, after = completions_of(4), completions_of(8)
         waiting = [store.put_soon(key, record) for key, record in before.items()]
-        with pytest.raises(StoreError, match="surrogates"):
-            store.put_soon("broken", Completion.model_construct(text="\ud800"))
+        for key, text in (("broken", "\ud800"), ("\ud800", "broken")):
+            with pytest.raises(StoreError, match="surrogates"):
+                store.put_soon(key, Completion.model_construct(text=text))
         waiting += [store.put_soon(key, after[key]) for key in after.keys() - before.keys()]
         return await asyncio.gather(*waiting)
 
@@ -607,11 +629,12 @@ import resource
 path = Path(sys.argv[1])
 async def main(store):
     waiting = [store.put_soon(str(number), Completion(text="x" * 5_000)) for number in range(200)]
-    return await asyncio.gather(*waiting, return_exceptions=True)
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    return {str(result) for result in results if isinstance(result, Exception)}
 with Store(path) as store:
     store.put("small", Completion(text="small"))
     resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
-    for error in set(map(str, asyncio.run(main(store)))):
+    for error in asyncio.run(main(store)):
         print(error)
 """
 
