@@ -25,8 +25,6 @@ def make_tiny_model(
         tokenizer.chat_template = CHAT_TEMPLATE
     config = getattr(transformers, f"{kind}Config")(
         vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
@@ -36,7 +34,7 @@ def make_tiny_model(
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=None,
         tie_word_embeddings=False,
-        **more,
+        **{"hidden_size": 32, "intermediate_size": 64} | more,
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -4,6 +4,7 @@ Every defect of a checkpoint becomes a ConfigError on one line. For some of them
 warns, and continues with random weights.
 """
 
+import importlib.util
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     import torch
 
 Dtype = Literal["auto", "bfloat16", "float16", "float32"]
+Quantization = Literal["8bit", "4bit"]
+
+# Packages in the order of preference. torchao's 4-bit formats are for some GPUs only; on a CPU, it
+# keeps 4-bit weights in 8 bits.
+_QUANTIZERS = {"8bit": ("torchao", "bitsandbytes"), "4bit": ("bitsandbytes",)}
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,8 @@ class CheckpointFiles:
     dtype: Dtype
     device: str | None
     device_map: str | None
+    quantization: tuple[Quantization, str] | None = None
+    """Bits of the weights of linear layers, and the package that quantizes them."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,7 @@ def load_language_model(files: CheckpointFiles, name: str) -> LoadedModel:
         model = _model(AutoModelForCausalLM, "a causal language model", files, device)
         if files.adapter is not None:
             model = _with_adapter(model, files.adapter, len(tokenizer))
+        _pack(model)
         wrapped = wrap_tokenizer(tokenizer, model)
     # With penalties or top_k of its own settings, a model would not be comparable.
     model.generation_config = GenerationConfig(eos_token_id=wrapped.end_tokens or None)
@@ -77,6 +86,7 @@ def load_classifier(files: CheckpointFiles, name: str) -> LoadedModel:
     with quiet_transformers(), _as_config_error(name, device):
         tokenizer = _tokenizer(files)
         model = _model(AutoModelForSequenceClassification, "a reward model", files, device)
+        _pack(model)
     config = model.config.get_text_config()
     # The context length of some encoders is only in the tokenizer, that of some models only in the
     # config.
@@ -102,6 +112,20 @@ def choose_device(requested: str | None) -> "torch.device":
     if not accelerators.get(device.type, True):
         raise ConfigError(f"device = {requested!r} is not here: the best there is here is {best!r}")
     return device
+
+
+def choose_quantizer(quantization: Quantization, name: str) -> str:
+    """Return the installed package that quantizes weights; `name` is the model's, for messages.
+
+    Raises ConfigError if none is installed.
+    """
+    packages = _QUANTIZERS[quantization]
+    for package in packages:
+        if importlib.util.find_spec(package) is not None:
+            return package
+    raise ConfigError(
+        f"{name!r}: quantization={quantization} needs: pip install {' or '.join(packages)}"
+    )
 
 
 @contextmanager
@@ -161,12 +185,45 @@ def _model(auto_class: Any, kind: str, files: CheckpointFiles, device: "torch.de
         ignore_mismatched_sizes=True,  # they are in the report
         # A folder that does not exist: transformers would load an adapter beside a full model.
         adapter_kwargs={"subfolder": "no-adapter"},
+        **(
+            {"quantization_config": _quantization_config(*files.quantization)}
+            if files.quantization
+            else {}
+        ),
     )
     for key, actual, expected in sorted(report["mismatched_keys"]):
         raise ValueError(f"{key} has the shape {tuple(actual)}, its config says {tuple(expected)}")
     for key in sorted(report["missing_keys"]):
         raise ValueError(f"it has no weights for {key!r}: is it {kind}?")
     return model.eval()
+
+
+def _quantization_config(quantization: Quantization, package: str) -> Any:
+    if package == "torchao":
+        from torchao.quantization import Int8WeightOnlyConfig
+        from transformers import TorchAoConfig
+
+        return TorchAoConfig(Int8WeightOnlyConfig())
+    from transformers import BitsAndBytesConfig
+
+    if quantization == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+
+
+def _pack(model: Any) -> None:
+    """Pack the linear layers, unless code other than that of transformers may read their weights.
+
+    These are custom code, and adapters other than plain LoRA.
+    """
+    adapters = getattr(model, "peft_config", {}).values()
+    plain = all(adapter.peft_type == "LORA" and not adapter.use_dora for adapter in adapters)
+    if plain and not getattr(model.config, "auto_map", None):
+        from bakeoff.generators.transformers.packed_linear import (
+            pack_linear_layers,
+        )  # imports torch
+
+        pack_linear_layers(model)
 
 
 def _with_adapter(model: Any, adapter: Path, vocab_size: int) -> Any:

@@ -1,14 +1,16 @@
 """The `hf:` backend: a transformers model in this process.
 
-This module downloads and frees the model and scores texts. `checkpoint_loader.py` loads the model,
-`batch_scheduler.py` decides which prompts share a batch, and `generation_loop.py` generates.
+This module downloads and frees the model. `checkpoint_loader.py` loads it, `scheduler.py` decides
+which prompts share a batch, `decoding.py` generates, and `scoring.py` scores.
 """
 
 import importlib.util
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -17,16 +19,22 @@ from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.hub import checkpoint
 from bakeoff.generators.hub.checkpoint import ModelSource
 from bakeoff.generators.llamacpp import gguf
-from bakeoff.generators.transformers import batch_memory, checkpoint_loader, logprobs, tokenization
-from bakeoff.generators.transformers.batch_memory import BatchBudget
-from bakeoff.generators.transformers.batch_scheduler import BatchScheduler
-from bakeoff.generators.transformers.checkpoint_loader import CheckpointFiles, Dtype, LoadedModel
-from bakeoff.generators.transformers.generation_loop import GenerationLoop
+from bakeoff.generators.transformers import checkpoint_loader, scheduler, scoring, tokenization
+from bakeoff.generators.transformers.checkpoint_loader import (
+    CheckpointFiles,
+    Dtype,
+    LoadedModel,
+    Quantization,
+)
+from bakeoff.generators.transformers.scheduler import BatchBudget, BatchScheduler
 from bakeoff.generators.transformers.tokenization import EncodedPrompt
 from bakeoff.plugins import RunContext
 from bakeoff.records import Completion, Prompt, content_key
 from bakeoff.runtime import Batched, ModelRequest, WorkQueue, to_daemon_thread
 from bakeoff.runtime.timing import timed
+
+if TYPE_CHECKING:
+    from bakeoff.generators.transformers.decoding import DecodingLoop
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +60,8 @@ class TransformersGenerator(Batched[Prompt, Completion]):
         revision: str | None = None
         dtype: Dtype = "auto"
         """auto: bfloat16 on MPS and CUDA devices with it, float16 on other CUDA, else float32."""
+        quantization: Quantization | None = None
+        """Load the weights of the linear layers in 8 or 4 bits, by torchao or bitsandbytes."""
         device: str | None = None
         device_map: str | None = None
         adapter: str | None = None
@@ -66,12 +76,14 @@ class TransformersGenerator(Batched[Prompt, Completion]):
         super().__init__(options.batch_size or _SCORING_ITEMS)
         if options.device and options.device_map:
             raise ConfigError(f"{spec.name!r}: give device or device_map, not both")
+        if options.quantization and options.gguf_file:
+            raise ConfigError(f"{spec.name!r}: a GGUF file is quantized: omit quantization")
         self.options = options
         self.spec = spec
         self.sampling = context.sampling
         self._loaded: LoadedModel | None = None
         self._budget: BatchBudget | None = None
-        self._loop: GenerationLoop | None = None
+        self._loop: DecodingLoop | None = None
         # Before the first request to the hub.
         self._check_extra(["torch", "transformers", "accelerate", "huggingface_hub"])
 
@@ -113,40 +125,34 @@ class TransformersGenerator(Batched[Prompt, Completion]):
         if self.sampling.score_only:
             super().process_queue(queue)
             return
-        self._loop = self._loop or GenerationLoop(loaded, self.sampling)
+        from bakeoff.generators.transformers.decoding import DecodingLoop  # imports torch
+
+        self._loop = self._loop or DecodingLoop(loaded, self.sampling)
         encode = partial(self._encode, loaded)
         BatchScheduler(self._loop, budget, encode, self.spec.name).work(queue)
 
     def process_batch(self, items: Sequence[Prompt]) -> Sequence[Completion | WorkError]:
         """Score the last turn of each prompt."""
         loaded, budget = self._ready()
-        outcomes: dict[int, Completion | WorkError] = {}
-        rows: dict[int, EncodedPrompt] = {}
-        for index, item in enumerate(items):
-            try:
-                rows[index] = self._encode(loaded, item)
-            except BackendError as error:
-                outcomes[index] = error
-        indices = list(rows)
-        for group in batch_memory.group_rows(list(rows.values()), budget):
-            batch = [indices[position] for position in group]
-            scored = self._score_or_split(loaded, [rows[index] for index in batch], budget)
-            outcomes.update(zip(batch, scored, strict=True))
-        return [outcomes[index] for index in range(len(items))]
+        encoded = [self._encode_or_error(loaded, item) for item in items]
+        rows = [row for row in encoded if isinstance(row, EncodedPrompt)]
+        score = partial(self._score, loaded)
+        scored = iter(scoring.score_in_batches(score, rows, budget, self.spec.name))
+        return [next(scored) if isinstance(row, EncodedPrompt) else row for row in encoded]
 
     def release(self) -> None:
         """Free the model and the device's memory."""
         self._loaded = self._loop = self._budget = None
         self.traits = replace(self.traits, keep_loaded=False)
-        batch_memory.free_device_memory()
+        scheduler.free_device_memory()
 
     def _ready(self) -> tuple[LoadedModel, BatchBudget]:
         if self._loaded is None or self._budget is None:
             with timed("load"):
                 self._loaded = self._load()
             max_rows, scoring = self.options.batch_size, self.sampling.score_only
-            self._budget = batch_memory.batch_budget(self._loaded, max_rows, scoring=scoring)
-            fits = batch_memory.leaves_room(self._loaded)
+            self._budget = scheduler.batch_budget(self._loaded, max_rows, scoring=scoring)
+            fits = scheduler.leaves_room(self._loaded)
             self.traits = replace(self.traits, keep_loaded=fits)
         return self._loaded, self._budget
 
@@ -154,7 +160,7 @@ class TransformersGenerator(Batched[Prompt, Completion]):
         try:
             loaded = self._load_files()
         except ConfigError as error:
-            if not batch_memory.is_out_of_memory(error.__cause__):
+            if not scheduler.is_out_of_memory(error.__cause__):
                 raise
             raise ConfigError(
                 f"{self.spec.name!r} does not fit into the memory that is free: make room, or take "
@@ -176,32 +182,16 @@ class TransformersGenerator(Batched[Prompt, Completion]):
             return tokenization.encode_for_scoring(loaded.tokenizer, item, self.sampling)
         return tokenization.encode_prompt(loaded.tokenizer, item, self.sampling)
 
+    def _encode_or_error(self, loaded: LoadedModel, item: Prompt) -> EncodedPrompt | BackendError:
+        try:
+            return self._encode(loaded, item)
+        except BackendError as error:
+            return error
+
     def _score(
         self, loaded: LoadedModel, rows: list[EncodedPrompt]
     ) -> list[Completion | WorkError]:
-        return logprobs.mean_logprobs(loaded, rows)
-
-    def _score_or_split(
-        self, loaded: LoadedModel, rows: list[EncodedPrompt], budget: BatchBudget
-    ) -> list[Completion | WorkError]:
-        """Score the rows in one batch, or in halves if memory runs out."""
-        try:
-            return self._score(loaded, rows)
-        except (RuntimeError, MemoryError) as error:
-            if not batch_memory.is_out_of_memory(error):
-                raise
-        # Outside the except clause: its traceback would keep the tensors of the failed batch.
-        batch_memory.free_device_memory()
-        width = max(len(row.tokens) for row in rows)
-        if len(rows) == 1:
-            return [batch_memory.row_too_large(width)]
-        half = budget.halve(len(rows), width)
-        log.warning("%s: out of memory, going on with batches of %d", self.spec.name, half)
-        return [
-            outcome
-            for part in (rows[:half], rows[half:])
-            for outcome in self._score_or_split(loaded, part, budget)
-        ]
+        return scoring.mean_logprobs(loaded, rows)
 
     def _identity(self) -> JsonValue:
         options, source = self.options, self._source
@@ -211,8 +201,15 @@ class TransformersGenerator(Batched[Prompt, Completion]):
             "adapter": source.adapter.identity() if source.adapter else None,
             "gguf_file": options.gguf_file,
             "dtype": options.dtype,
+            **({"quantization": list(self._quantization)} if self._quantization else {}),
             "sampling": self.sampling.model_dump(),
         }
+
+    @cached_property
+    def _quantization(self) -> tuple[Quantization, str] | None:
+        """The option, and the package that implements it, which changes the weights."""
+        bits = self.options.quantization
+        return (bits, checkpoint_loader.choose_quantizer(bits, self.spec.name)) if bits else None
 
     @cached_property
     def _source(self) -> ModelSource:
@@ -251,6 +248,7 @@ class TransformersGenerator(Batched[Prompt, Completion]):
             **options.model_dump(
                 include={"gguf_file", "trust_remote_code", "dtype", "device", "device_map"}
             ),
+            quantization=self._quantization,
         )
 
     def _check_extra(self, modules: list[str]) -> None:
@@ -264,3 +262,7 @@ class TransformersGenerator(Batched[Prompt, Completion]):
         files = self._files
         if files.gguf_file:
             gguf.validate(files.model / files.gguf_file)
+        elif files.quantization:
+            config = json.loads((files.model / "config.json").read_text(encoding="utf-8"))
+            if config.get("quantization_config"):
+                raise ConfigError(f"{self.spec.name!r} is quantized already: omit quantization")

@@ -5,7 +5,7 @@ import logging
 
 from bakeoff.config import Spec
 from bakeoff.errors import ConfigError, WorkError
-from bakeoff.generators.transformers import checkpoint_loader, logprobs, tokenization
+from bakeoff.generators.transformers import checkpoint_loader, scoring, tokenization
 from bakeoff.generators.transformers.checkpoint_loader import LoadedModel
 from bakeoff.generators.transformers.generator import TransformersGenerator
 from bakeoff.generators.transformers.tokenization import EncodedPrompt
@@ -30,6 +30,7 @@ class RewardModel(TransformersGenerator):
 
         adapter: None = None
         gguf_file: None = None
+        quantization: None = None
 
     options: Options
 
@@ -47,10 +48,10 @@ class RewardModel(TransformersGenerator):
         self, loaded: LoadedModel, rows: list[EncodedPrompt]
     ) -> list[Completion | WorkError]:
         if loaded.model.config.get_text_config().pad_token_id is not None:
-            return logprobs.rewards(loaded, rows)
+            return scoring.rewards(loaded, rows)
         # The reward is at the last token before the padding. Without a padding token the model
         # cannot find it, so that each row needs a batch without padding.
-        return [outcome for row in rows for outcome in logprobs.rewards(loaded, [row])]
+        return [outcome for row in rows for outcome in scoring.rewards(loaded, [row])]
 
     def _load_files(self) -> LoadedModel:
         if self.options.trust_remote_code:

@@ -6,67 +6,67 @@ torch's global generator.
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import torch
 
 from bakeoff.config import Sampling
 from bakeoff.generators.transformers.tokenization import ModelTokenizer
 
-if TYPE_CHECKING:
-    import torch
-
 _TOP_SIZES = (256, 4096)  # most likely tokens to try for the top-p set: a full sort is much slower
 
 
-def row_generator(seed: int, device: "torch.device") -> "torch.Generator":
+def row_generator(seed: int, device: torch.device) -> torch.Generator:
     """Return a random generator for one row."""
-    import torch
-
     return torch.Generator(device).manual_seed(seed)
 
 
-def sample_top_p(
-    scores: "torch.Tensor", sampling: Sampling, generators: Sequence["torch.Generator"]
-) -> "torch.Tensor":
-    """Return scores whose argmax is the sampled token of each row (the Gumbel-max trick).
+def sample(
+    scores: torch.Tensor, sampling: Sampling, generators: Sequence[torch.Generator]
+) -> torch.Tensor:
+    """Return the sampled token of each row.
 
-    `scores` are float32 logits of shape (rows, vocabulary). At temperature 0 they are returned
-    unchanged; otherwise one number per token is drawn from the generator of each row.
+    `scores` are float32 logits of shape (rows, vocabulary). At temperature 0 the tokens are their
+    argmax; otherwise one number per token of the vocabulary is drawn from the generator of each
+    row.
     """
-    import torch
-
     if not sampling.temperature:
-        return scores
+        return scores.argmax(-1)
     scores = scores / sampling.temperature
-    if sampling.top_p < 1:
-        scores = top_p_filter(scores, sampling.top_p)
     uniform = torch.empty_like(scores)
     for row, generator in zip(uniform, generators, strict=True):
         row.uniform_(generator=generator)
-    # The argmax of p / Exp(1) is a sample from p, as in torch.multinomial.
+    tokens = None
+    if sampling.top_p < 1:
+        scores, tokens = top_p_set(scores, sampling.top_p)
+        uniform = uniform.gather(-1, tokens)
+    # The argmax of p / Exp(1) is a sample from p, as in torch.multinomial (the Gumbel-max trick).
     exponential = uniform.clamp_min_(torch.finfo(uniform.dtype).tiny).log_().neg_()
-    return scores - exponential.log_()
+    choice = (scores - exponential.log_()).argmax(-1)
+    return choice if tokens is None else tokens.gather(-1, choice[:, None])[:, 0]
 
 
-def top_p_filter(scores: "torch.Tensor", top_p: float) -> "torch.Tensor":
-    """Return the scores, with -inf for all but the most likely tokens that together reach `top_p`.
+def top_p_set(scores: torch.Tensor, top_p: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the most likely tokens of each row that together reach `top_p`: scores and indices.
 
-    Tokens as likely as the least likely one of the set are kept. Holtzman et al. 2020, section 3.1.
+    Tokens as likely as the least likely one of the set belong to it. Rows with fewer tokens than
+    others have further ones, with the score -inf. Holtzman et al. 2020, section 3.1.
     """
     probabilities = scores.softmax(-1)
     vocab_size = probabilities.shape[-1]
     for count in [*(size for size in _TOP_SIZES if size < vocab_size), vocab_size]:
-        if count < vocab_size:
-            best = probabilities.topk(count).values
-        else:
-            best = probabilities.sort(descending=True).values
-        if bool((best.sum(-1) >= top_p).all()):
+        best, tokens = (
+            probabilities.topk(count) if count < vocab_size else probabilities.sort(descending=True)
+        )
+        before = best.cumsum(-1) - best
+        last = (before < top_p).sum(-1, keepdim=True) - 1
+        least = best.gather(-1, last.clamp_min(0))
+        # Otherwise, tokens beyond the best ones may belong to the set.
+        if bool(((best.sum(-1) >= top_p) & (best[:, -1] < least[:, 0])).all()):
             break
-    before = best.cumsum(-1) - best
-    last = (before < top_p).sum(-1, keepdim=True) - 1
-    return scores.masked_fill(probabilities < best.gather(-1, last.clamp_min(0)), -math.inf)
+    return scores.gather(-1, tokens).masked_fill(best < least, -math.inf), tokens
 
 
-def top_logprobs(scores: "torch.Tensor", count: int, tokenizer: ModelTokenizer) -> dict[str, float]:
+def top_logprobs(scores: torch.Tensor, count: int, tokenizer: ModelTokenizer) -> dict[str, float]:
     """Return the log-probabilities of a row's `count` most likely tokens, by their text.
 
     The probabilities of tokens with the same text are added up.

@@ -1,4 +1,5 @@
 import asyncio
+import importlib.util
 import json
 import logging
 import os
@@ -453,6 +454,71 @@ assert not {"torch", "transformers", "huggingface_hub"} & set(sys.modules)
     assert (done.returncode, done.stderr) == (0, "")
 
 
+# ---------------------------------------------------------------------------- quantization
+
+
+def installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+QUANTIZERS = {"8bit": ["torchao", "bitsandbytes"], "4bit": ["bitsandbytes"]}
+
+
+@pytest.mark.parametrize("bits", QUANTIZERS)
+def test_quantized_weights_complete_and_have_their_own_identity(tmp_path: Path, bits: str) -> None:
+    if not any(map(installed, QUANTIZERS[bits])):
+        pytest.skip(f"needs {' or '.join(QUANTIZERS[bits])}")
+    # bitsandbytes quantizes blocks of 64 weights.
+    tiny = make_tiny_model(tmp_path, hidden_size=64)
+    spec = f"{tiny}?quantization={bits}"
+    quantized = hf_generator(spec)
+    assert quantized.identity["quantization"][0] == bits  # type: ignore[index,call-overload]
+    assert quantized.identity != hf_generator(tiny).identity
+    assert quantized.weights == hf_generator(tiny).weights  # the key of the files
+    layer = quantized._load().model.model.layers[0].self_attn.q_proj
+    full = AutoModelForCausalLM.from_pretrained(tiny).model.layers[0].self_attn.q_proj
+    states = torch.randn(5, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected = full(states)
+        error = (layer(states).float() - expected).norm() / expected.norm()
+    assert 1e-4 < error < (0.02 if bits == "8bit" else 0.2)  # rounding to 255 or 16 levels
+    for completion in completions(spec, max_tokens=4):
+        assert completion.tokens
+
+
+@pytest.mark.parametrize("bits", QUANTIZERS)
+def test_a_missing_quantizer_is_named(
+    tiny: Path, bits: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("torchao", "bitsandbytes"):
+        monkeypatch.setitem(sys.modules, package, None)
+    assert prepare_error(f"{tiny}?quantization={bits}") == (
+        f"'hf:{tiny}': quantization={bits} needs: pip install {' or '.join(QUANTIZERS[bits])}"
+    )
+
+
+def test_quantization_of_quantized_files_is_refused(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint_loader, "choose_quantizer", lambda *_: "torchao")
+    assert "'2bit'" in prepare_error(f"{copy}?quantization=2bit")
+    assert "GGUF" in prepare_error(f"{copy}?quantization=8bit&gguf_file=x.gguf")
+    edit_json(copy / "config.json", quantization_config={"quant_method": "fp8"})
+    assert "is quantized already" in prepare_error(f"{copy}?quantization=8bit")
+
+
+def test_without_the_option_no_quantizer_is_imported(tiny: Path, tmp_path: Path) -> None:
+    code = (
+        RUN
+        + """
+assert "transformers" in sys.modules
+assert not {"torchao", "bitsandbytes"} & set(sys.modules)
+"""
+    )
+    done = python_with_hub(code, "http://127.0.0.1:9", tmp_path, f"hf:{tiny}")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 # ------------------------------------------------------------------------- invalid checkpoints
 
 
@@ -630,7 +696,7 @@ def test_keep_loaded_is_true_for_a_small_loaded_model_only(
 ) -> None:
     for room, kept in ((1 << 34, True), (1 << 10, False)):
         monkeypatch.setattr(
-            "bakeoff.generators.transformers.batch_memory._free_bytes", lambda device, r=room: r
+            "bakeoff.generators.transformers.scheduler._free_bytes", lambda device, r=room: r
         )
         model = hf_generator(tiny, max_tokens=2)
         assert not model.traits.keep_loaded

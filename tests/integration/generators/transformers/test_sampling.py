@@ -1,5 +1,6 @@
 """Sampling of a token: its distribution, and the row's own random generator."""
 
+import math
 from typing import Any
 
 import pytest
@@ -9,13 +10,20 @@ from hypothesis import strategies as st
 from transformers import TopPLogitsWarper
 
 from bakeoff.config import Sampling
-from bakeoff.generators.transformers.sampling import row_generator, sample_top_p, top_p_filter
+from bakeoff.generators.transformers import sampling as sampling_module
+from bakeoff.generators.transformers.sampling import row_generator, top_p_set
 
 
 def sample(logits: torch.Tensor, seeds: range | None = None, **sampling: Any) -> torch.Tensor:
     seeds = seeds or range(len(logits))
     generators = [row_generator(97 * seed, logits.device) for seed in seeds]
-    return sample_top_p(logits, Sampling(**sampling), generators).argmax(-1)
+    return sampling_module.sample(logits, Sampling(**sampling), generators)
+
+
+def top_p_filter(scores: torch.Tensor, top_p: float) -> torch.Tensor:
+    """The scores, with -inf for all tokens that are not in the set."""
+    kept, tokens = top_p_set(scores, top_p)
+    return torch.full_like(scores, -math.inf).scatter(-1, tokens, kept)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7])
@@ -34,9 +42,9 @@ def test_top_p_excludes_the_tail() -> None:
     assert (samples == 0).float().mean().item() == pytest.approx(0.5 / 0.8, abs=0.03)
 
 
-def test_temperature_zero_uses_no_random_numbers() -> None:
-    logits = torch.tensor([[0.0, 2.0, 1.9]])
-    assert sample_top_p(logits, Sampling(temperature=0), []) is logits
+def test_temperature_zero_takes_the_most_likely_token_without_random_numbers() -> None:
+    logits = torch.tensor([[0.0, 2.0, 1.9], [0.0, -2.0, -1.9]])
+    assert sampling_module.sample(logits, Sampling(temperature=0), []).tolist() == [1, 0]
 
 
 def test_a_rows_sample_does_not_depend_on_other_rows() -> None:
@@ -83,3 +91,23 @@ def test_top_p_filter_keeps_or_drops_equally_likely_tokens_together() -> None:
 def test_a_row_of_nan_does_not_affect_the_others() -> None:
     logits = torch.tensor([[float("nan")] * 3, [0.0, 9.0, 0.0]])
     assert sample(logits, temperature=1.0, top_p=0.5)[1] == 1
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    spread=st.floats(0.001, 6),
+    size=st.sampled_from([255, 257, 3000, 9000]),
+    top_p=st.floats(0.01, 1),
+)
+def test_a_sample_is_the_best_of_the_whole_vocabulary_with_noise(
+    seed: int, spread: float, size: int, top_p: float
+) -> None:
+    """The noise of a token does not depend on the size of the top-p set."""
+    logits = spread * torch.randn(3, size, generator=torch.Generator().manual_seed(seed))
+    scores = logits / 0.7
+    uniform = torch.empty_like(scores)
+    for row in range(3):
+        uniform[row].uniform_(generator=row_generator(97 * row, scores.device))
+    kept = top_p_filter(scores, top_p) if top_p < 1 else scores
+    best = (kept - uniform.log().neg().log()).argmax(-1)
+    assert torch.equal(sample(logits, temperature=0.7, top_p=top_p), best)

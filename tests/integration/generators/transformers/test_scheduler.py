@@ -13,15 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from bakeoff.generators.transformers import batch_memory
-from bakeoff.generators.transformers.batch_memory import (
-    BatchBudget,
-    batch_budget,
-    group_rows,
-    is_out_of_memory,
-)
+from bakeoff.generators.transformers import scheduler
 from bakeoff.generators.transformers.checkpoint_loader import LoadedModel
+from bakeoff.generators.transformers.scheduler import BatchBudget, batch_budget, is_out_of_memory
+from bakeoff.generators.transformers.scoring import score_in_batches
 from bakeoff.generators.transformers.tokenization import EncodedPrompt, wrap_tokenizer
+from bakeoff.records import Completion
 from tests.tiny_models import make_tiny_model
 
 lengths = st.lists(st.integers(1, 60), max_size=20)
@@ -34,24 +31,46 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     return LoadedModel(model, wrap_tokenizer(AutoTokenizer.from_pretrained(folder), model))
 
 
-def rows_of(widths: list[int]) -> list[EncodedPrompt]:
-    return [EncodedPrompt([7] * width, 1) for width in widths]
+def score_rows(
+    widths: list[int], budget: BatchBudget, fits: Any = lambda rows, width: True
+) -> tuple[list[Any], list[tuple[int, int]]]:
+    """Outcomes of rows of these widths, whose score is the width, and the sizes of the batches."""
+    tried: list[tuple[int, int]] = []
+
+    def score(rows: list[EncodedPrompt]) -> Any:
+        tried.append((len(rows), max(len(row.tokens) for row in rows)))
+        if not fits(*tried[-1]):
+            raise torch.OutOfMemoryError("out of memory")
+        return [Completion(text="", score=len(row.tokens)) for row in rows]
+
+    rows = [EncodedPrompt([7] * width, 1) for width in widths]
+    outcomes = score_in_batches(score, rows, budget, "name")
+    return [getattr(outcome, "score", None) for outcome in outcomes], tried
 
 
 @given(lengths, st.integers(1, 200), st.integers(1, 8))
-def test_group_rows_fills_batches_with_the_longest_first(
+def test_score_in_batches_fills_batches_with_the_longest_first(
     widths: list[int], tokens: int, rows: int
 ) -> None:
-    budget = BatchBudget(tokens, rows)
-    groups = group_rows(rows_of(widths), budget)
-    assert sorted(index for group in groups for index in group) == list(range(len(widths)))
-    laid = [widths[index] for group in groups for index in group]
-    assert laid == sorted(widths, reverse=True)
-    for group, after in zip(groups, [*groups[1:], None], strict=False):
-        widest = widths[group[0]]
-        assert len(group) == 1 or (len(group) <= rows and len(group) * widest <= tokens)
-        if after:  # one more row would not have fit
-            assert len(group) == rows or (len(group) + 1) * widest > tokens
+    scores, tried = score_rows(widths, BatchBudget(tokens, rows))
+    assert scores == widths
+    left = sorted(widths, reverse=True)
+    for count, width in tried:
+        assert width == left[0]
+        assert count == 1 or (count <= rows and count * width <= tokens)
+        left = left[count:]
+        if left:  # one more row would not have fit
+            assert count == rows or (count + 1) * width > tokens
+    assert not left
+
+
+@given(lengths, st.integers(1, 200))
+def test_score_in_batches_fails_only_rows_that_do_not_fit_alone(
+    widths: list[int], room: int
+) -> None:
+    budget = BatchBudget(10**6, 16)
+    scores, _ = score_rows(widths, budget, lambda rows, width: rows * width <= room)
+    assert scores == [width if width <= room else None for width in widths]
 
 
 @given(st.integers(2, 300), st.integers(1, 5000))
@@ -70,7 +89,7 @@ def test_halve_allows_half_of_the_failed_batch(rows: int, width: int) -> None:
 def test_the_budget_is_a_fraction_of_free_memory_in_tokens(
     loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_memory, "available_memory", lambda: 10_000_000)
+    monkeypatch.setattr(scheduler, "available_memory", lambda: 10_000_000)
     cache = loaded.model(torch.zeros(3, 7, dtype=torch.long), use_cache=True)
     kept = getattr(cache, "cache", None) or cache.past_key_values
     each = sum(layer.keys.nbytes + layer.values.nbytes for layer in kept.layers) // 21
@@ -86,8 +105,8 @@ def test_free_bytes_of_cuda_and_mps(loaded: LoadedModel, monkeypatch: pytest.Mon
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (5_000, 80_000))
     monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 9_000)
     monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 2_000)
-    assert batch_memory._free_bytes(torch.device("cuda:1")) == 5_000
-    assert batch_memory._free_bytes(torch.device("mps")) == 7_000
+    assert scheduler._free_bytes(torch.device("cuda:1")) == 5_000
+    assert scheduler._free_bytes(torch.device("mps")) == 7_000
 
 
 @pytest.mark.parametrize(
@@ -116,7 +135,7 @@ import json, logging, os, resource, sys
 from pathlib import Path
 import torch
 from bakeoff.errors import ConfigError
-from bakeoff.generators.transformers import batch_memory
+from bakeoff.generators.transformers import scheduler
 from tests.builders import make_dialogue
 from tests.integration.generators.transformers.hf_generators import hf_generator
 from bakeoff.testing import run_worker
@@ -129,7 +148,7 @@ def starve():
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + room * 1_000_000,) * 2)
 
-batch_budget = batch_memory.batch_budget
+batch_budget = scheduler.batch_budget
 
 def starved(*given, **named):
     budget = batch_budget(*given, **named)
@@ -137,7 +156,7 @@ def starved(*given, **named):
         starve()
     return budget
 
-batch_memory.batch_budget = starved
+scheduler.batch_budget = starved
 worker = hf_generator(f"{folder}?batch_size=16", temperature=0, max_tokens=12)
 asked = [make_dialogue(f"{n} " * count) for n, count in enumerate(words)]
 worker.identity

@@ -17,12 +17,8 @@ from hypothesis import strategies as st
 from bakeoff import Config, run
 from bakeoff.config import Sampling
 from bakeoff.errors import BackendError, WorkError
-from bakeoff.generators.transformers.generation_loop import _prefill_batches
-from bakeoff.generators.transformers.sequences import (
-    EosOrLength,
-    RunningSequence,
-    SamplingProcessor,
-)
+from bakeoff.generators.transformers.decoding import BatchStep, _prefill_batches
+from bakeoff.generators.transformers.scheduler import RunningSequence
 from bakeoff.generators.transformers.tokenization import EncodedPrompt, wrap_tokenizer
 from bakeoff.records import Completion, Prompt
 from bakeoff.runtime.progress import ProgressUpdate
@@ -80,7 +76,8 @@ def test_rows_of_finished_sequences_are_refilled_at_once(tiny: Path) -> None:
     def watch(*_: int) -> None:
         loop = generator._loop
         assert loop is not None
-        cache_lengths.append(loop._cache.get_seq_length())
+        if loop._cache is not None:  # the first prompts have been read
+            cache_lengths.append(loop._cache.get_seq_length())
 
     with steps(act=watch) as shapes:
         done = [
@@ -118,8 +115,8 @@ def test_equal_prompts_are_read_once(tiny: Path) -> None:
 
 
 def test_prompts_are_read_with_little_padding(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bakeoff.generators.transformers.generation_loop._MAX_PREFILL_TOKENS", 500)
-    monkeypatch.setattr("bakeoff.generators.transformers.generation_loop._BUSY_TOKENS", {})
+    monkeypatch.setattr("bakeoff.generators.transformers.decoding._MAX_PREFILL_TOKENS", 500)
+    monkeypatch.setattr("bakeoff.generators.transformers.decoding._BUSY_TOKENS", {})
     prompts = [make_dialogue("x" * length) for length in (10, 300, 12, 280, 11, 400)]
     with steps() as shapes:
         drawn = completions(tiny, prompts, max_tokens=5)
@@ -353,14 +350,13 @@ def test_a_step_after_the_stop_samples_and_records_nothing(tiny: Path) -> None:
         AutoTokenizer.from_pretrained(tiny), AutoModelForCausalLM.from_pretrained(tiny)
     )
     sequence = RunningSequence(EncodedPrompt([65], 9), lambda _: None, lambda: True)
-    ends = EosOrLength([sequence], known, lambda _: len(sequence.output) == 1, None)
-    draws = SamplingProcessor([sequence], known, Sampling(), ends)
+    step = BatchStep([sequence], known, Sampling(), lambda *_: len(sequence.output) == 1)
     logits = torch.zeros(1, known.vocab_size)
-    first = draws(torch.tensor([[65]]), logits).argmax(-1)
-    assert ends(torch.tensor([[65, int(first)]]), logits).tolist() == [True]
+    first = step.sample(torch.tensor([[65]]), logits.clone()).argmax(-1)
+    assert step.stop(torch.tensor([[65, int(first)]]), logits).tolist() == [True]
     assert sequence.random_generator is not None
     state = sequence.random_generator.get_state()
-    draws(torch.tensor([[65, int(first)]]), logits)
-    assert ends(torch.tensor([[65, int(first), 66]]), logits).tolist() == [True]
+    step.sample(torch.tensor([[65, int(first)]]), logits.clone())
+    assert step.stop(torch.tensor([[65, int(first), 66]]), logits).tolist() == [True]
     assert sequence.output == [int(first)]
     assert torch.equal(sequence.random_generator.get_state(), state)

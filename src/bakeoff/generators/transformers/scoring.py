@@ -1,21 +1,59 @@
 """Scores of texts by a loaded model: mean log-probabilities, or rewards."""
 
 import inspect
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.errors import BackendError, ConfigError, WorkError
+from bakeoff.generators.transformers import scheduler
 from bakeoff.generators.transformers.checkpoint_loader import LoadedModel, quiet_transformers
+from bakeoff.generators.transformers.scheduler import BatchBudget
 from bakeoff.generators.transformers.tokenization import EncodedPrompt
 from bakeoff.records import Completion
 
 if TYPE_CHECKING:
     import torch
 
+log = logging.getLogger(__name__)
 
-def mean_logprobs(
-    loaded: LoadedModel, rows: Sequence[EncodedPrompt]
-) -> list[Completion | WorkError]:
+Outcomes = list[Completion | WorkError]
+Score = Callable[[list[EncodedPrompt]], Outcomes]
+
+
+def score_in_batches(
+    score: Score, rows: Sequence[EncodedPrompt], budget: BatchBudget, name: str
+) -> Outcomes:
+    """Return the outcomes of the rows, scored in batches that fit the budget, the longest first.
+
+    If memory runs out, the batches get smaller. `name` is the model's, for the log.
+    """
+    outcomes: dict[int, Completion | WorkError] = {}
+    waiting = sorted(range(len(rows)), key=lambda index: -len(rows[index].tokens))
+    while waiting:
+        width = len(rows[waiting[0]].tokens)
+        size = next(n for n in range(len(waiting), 0, -1) if budget.fits(n, width))
+        batch = waiting[:size]
+        try:
+            scored = score([rows[index] for index in batch])
+        except (RuntimeError, MemoryError) as error:
+            if not scheduler.is_out_of_memory(error):
+                raise
+            scored = None
+        if scored is None:
+            # Outside the except clause: its traceback would keep the tensors of the failed batch.
+            scheduler.free_device_memory()
+            if size > 1:
+                half = budget.halve(size, width)
+                log.warning("%s: out of memory, going on with batches of %d", name, half)
+                continue
+            scored = [scheduler.row_too_large(width)]
+        outcomes.update(zip(batch, scored, strict=True))
+        waiting = waiting[size:]
+    return [outcomes[index] for index in range(len(rows))]
+
+
+def mean_logprobs(loaded: LoadedModel, rows: Sequence[EncodedPrompt]) -> Outcomes:
     """Return the mean log-probability of each row's tokens from `scored_from` on.
 
     For a row without such tokens it is the log-probability of an end token. The outcome is a
@@ -39,7 +77,7 @@ def mean_logprobs(
     return [_to_outcome(value) for value in means]
 
 
-def rewards(loaded: LoadedModel, rows: Sequence[EncodedPrompt]) -> list[Completion | WorkError]:
+def rewards(loaded: LoadedModel, rows: Sequence[EncodedPrompt]) -> Outcomes:
     """Return the reward of each row. Raises ConfigError if the model returns several per row.
 
     A model with custom code may return the reward as `score`, beside logits with another meaning.
