@@ -15,12 +15,12 @@ from bakeoff.stats.agreement import cohen_kappa, fleiss_kappa, gwet_ac1, krippen
 from bakeoff.stats.alpaca_eval import AlpacaEvalInputs, length_controlled_win_rate
 from bakeoff.stats.calibration import corrected_rate, lee_interval, ppi_plus_plus
 from bakeoff.stats.controls import Covariate, controlled_rate
+from bakeoff.stats.detectable_rates import detectable_rates
 from bakeoff.stats.intervals import bca, proportion, score_test_p, t_interval, win_rate
 from bakeoff.stats.looks import obrien_fleming
 from bakeoff.stats.panels import between_judge_interval, shrunken_rates
 from bakeoff.stats.power import (
     detectable_effect,
-    detectable_rates,
     power_analysis,
     prompts_for_equivalence,
     prompts_needed,

@@ -26,9 +26,8 @@ def report(
     from bakeoff.report.results_file import read_results, results_folder
 
     document = read_results(results)
-    paths = [save_page(document, out or results_folder(results))]
-    if charts:
-        paths += write_figures(document, charts)
-    for path in paths:
+    figures = write_figures(document, charts) if charts else []
+    page = save_page(document, out or results_folder(results))
+    for path in (page, *figures):
         print_path(make_console(), path)
     return OK

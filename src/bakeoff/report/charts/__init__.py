@@ -15,9 +15,8 @@ from bakeoff.report.charts.matrices import agreement_chart, pairs_chart
 from bakeoff.report.charts.palette import PAPER, theme
 from bakeoff.report.charts.rates import sequence_chart, win_rate_chart
 from bakeoff.report.charts.spreads import score_chart
-from bakeoff.report.charts.vega_script import vega_script
 
-__all__ = ["PAPER", "Chart", "Table", "pair_charts", "summary_charts", "theme", "vega_script"]
+__all__ = ["PAPER", "Chart", "Table", "pair_charts", "summary_charts", "theme"]
 
 
 def pair_charts(pair: PairSummary, data: PairData, order: Sequence[str]) -> dict[str, Chart]:

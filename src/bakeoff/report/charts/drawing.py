@@ -9,19 +9,16 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import altair as alt
-from pydantic import JsonValue
-
 from bakeoff.report.charts.palette import SIDES
 from bakeoff.stats.results import NO_INTERVAL, Estimate
 
 ChartRow = dict[str, str | float | int]
-VegaSpec = dict[str, JsonValue]
+VegaSpec = dict[str, Any]  # JSON of Vega-Lite: a chart, or a part of one
 
 MAX_TABLE_ROWS = 50  # of the table of a chart
 # Bidirectional classes of characters that reorder the text around them.
 _BIDI_CLASSES = ("R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI", "PDF", "PDI")
-FEW_TICKS = alt.ExprRef("width < 480 ? 4 : 7")  # ticks
+_FEW_TICKS = "width < 480 ? 4 : 7"  # an expression
 _POINTS = "format(100 * datum.value, '.0f') + ' %'"
 
 
@@ -84,35 +81,75 @@ def count_text(count: int, singular: str, plural: str) -> str:
     return f"{count:,} {singular if count == 1 else plural}"
 
 
-def inline_chart(rows: Sequence[ChartRow]) -> alt.Chart:
-    """A chart with these rows as inline data, without a mark."""
-    return alt.Chart(alt.InlineData(values=[dict(row) for row in rows]))
+def layer(
+    rows: Sequence[ChartRow], mark: VegaSpec, **encoding: VegaSpec | list[VegaSpec]
+) -> VegaSpec:
+    """A layer of a chart: a mark for each row; `encoding` maps channels to their definitions."""
+    return {"data": {"values": rows}, "mark": mark, "encoding": encoding}
 
 
-def tooltips(names: Mapping[str, str]) -> list[alt.Tooltip]:
+def mark(kind: str, **properties: object) -> VegaSpec:
+    """The mark of a layer, such as `rule`, with its properties."""
+    return {"type": kind, **properties}
+
+
+def quantitative(field: str, **more: object) -> VegaSpec:
+    """The channel of a number; `more` are further properties, such as `scale`."""
+    return {"field": field, "type": "quantitative", **more}
+
+
+def nominal(field: str, **more: object) -> VegaSpec:
+    """The channel of a text; nominal, so that a text is never parsed as a number."""
+    return {"field": field, "type": "nominal", **more}
+
+
+def end_of(field: str) -> VegaSpec:
+    """A second position (`x2`, `y2`), on the scale of the first one."""
+    return {"field": field}
+
+
+def pixel(value: float | str | VegaSpec) -> VegaSpec:
+    """A position in pixels; `width` is the right end, and `height` the bottom."""
+    return {"value": value}
+
+
+def pixel_y(field: str) -> VegaSpec:
+    """The y channel of a field in pixels from the top."""
+    return quantitative(field, scale=None, axis=None)
+
+
+def expression(text: str) -> VegaSpec:
+    """A Vega expression; it must not contain untrusted text."""
+    return {"expr": text}
+
+
+def tooltips(names: Mapping[str, str]) -> list[VegaSpec]:
     """Tooltip lines of text fields; `names` maps a field to its label."""
-    return [alt.Tooltip(field, type="nominal", title=title) for field, title in names.items()]
+    return [nominal(field, title=title) for field, title in names.items()]
 
 
-def percent_axis(**more: object) -> alt.Axis:
-    """An axis of shares in percent; `more` are further arguments of `alt.Axis`."""
-    return alt.Axis(
-        values=[0, 0.25, 0.5, 0.75, 1],
-        labelExpr=_POINTS,
-        title=None,
-        **more,  # type: ignore[arg-type]
-    )
+def percent_axis(**more: object) -> VegaSpec:
+    """An axis of shares in percent; `more` are further properties of the axis."""
+    return {"values": [0, 0.25, 0.5, 0.75, 1], "labelExpr": _POINTS, "title": None, **more}
 
 
-def difference_axis(title: str, form: str, ticks: alt.ExprRef = FEW_TICKS) -> alt.Axis:
-    """An axis of differences around 0; `form` is a d3 number format with a sign."""
-    text = f"datum.value === 0 ? '0' : format(datum.value, '{form}')"
-    return alt.Axis(title=title or None, grid=False, labelExpr=text, tickCount=ticks)
+def difference_axis(title: str, form: str, ticks: str = _FEW_TICKS) -> VegaSpec:
+    """An axis of differences around 0.
+
+    `form` is a d3 number format with a sign, and `ticks` an expression of the number of ticks.
+    """
+    label = f"datum.value === 0 ? '0' : format(datum.value, '{form}')"
+    return {
+        "title": title or None,
+        "grid": False,
+        "labelExpr": label,
+        "tickCount": expression(ticks),
+    }
 
 
-def side_color(field: str = "side") -> alt.Color:
-    """Return the Altair color encoding of a field with the values a, b and tie (`SIDES`)."""
-    return alt.Color(field, type="nominal", scale=alt.Scale(domain=list(SIDES)), legend=None)
+def side_color() -> VegaSpec:
+    """The color channel of the field `side`, with the values a, b and tie (`SIDES`)."""
+    return nominal("side", scale={"domain": list(SIDES)}, legend=None)
 
 
 def side_of(difference: float) -> str:
@@ -122,64 +159,27 @@ def side_of(difference: float) -> str:
     return "a" if difference > 0 else "b"
 
 
-def text_channel(field: str) -> alt.Text:
-    """The text channel of a field; nominal, so that a text is never parsed as a number."""
-    return alt.Text(field, type="nominal")
+def layered_spec(layers: Sequence[VegaSpec], height: int, description: str) -> VegaSpec:
+    """The spec of layers, as wide as its container, with inline data and without a config.
 
-
-def x_at(value: float | str | alt.ExprRef) -> alt.XValue:
-    """An x position in pixels; `width` is the right end."""
-    return alt.XValue(value)  # type: ignore[no-untyped-call]
-
-
-def x2_at(value: float | str) -> alt.X2Value:
-    """The second x position of a mark, in pixels."""
-    return alt.X2Value(value)  # type: ignore[no-untyped-call]
-
-
-def y_at(value: float) -> alt.YValue:
-    """A y position in pixels from the top."""
-    return alt.YValue(value)  # type: ignore[no-untyped-call]
-
-
-def y2_at(value: float | str) -> alt.Y2Value:
-    """The second y position of a mark, in pixels from the top; `height` is the bottom."""
-    return alt.Y2Value(value)  # type: ignore[no-untyped-call]
-
-
-def pixel_y(field: str) -> alt.Y:
-    """The y channel of a field in pixels from the top."""
-    return alt.Y(field, type="quantitative", scale=None, axis=None)
-
-
-def expression(text: str) -> alt.ExprRef:
-    """A Vega expression; it must not contain untrusted text."""
-    return alt.ExprRef(text)
-
-
-def layered_spec(layers: Sequence[alt.Chart], height: int, description: str) -> VegaSpec:
-    """The spec of layers, as wide as its container, with inline data and without a config."""
-    chart = alt.layer(*layers).properties(
-        width="container",
-        height=height,
-        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-        description=description,
-    )
-    with alt.data_transformers.enable("default", consolidate_datasets=False):
-        # Validation takes longer than everything else; unit tests validate the specs.
-        spec: dict[str, Any] = chart.to_dict(validate=False)
-    for key in ("config", "$schema"):
-        spec.pop(key, None)
-    return _share_data(spec)
-
-
-def _share_data(spec: dict[str, Any]) -> VegaSpec:
-    """Move the data that occurs most often from the layers to the top level of the spec."""
-    encoded = [json.dumps(layer["data"]) for layer in spec["layer"]]
-    shared = max(encoded, key=lambda text: (encoded.count(text) - 1) * len(text))
-    if encoded.count(shared) > 1:
-        spec["data"] = json.loads(shared)
-        for layer, text in zip(spec["layer"], encoded, strict=True):
-            if text == shared:
-                del layer["data"]
-    return spec
+    The data that occurs most often is moved from the layers to the top level of the spec.
+    """
+    spec: VegaSpec = {
+        "width": "container",
+        "height": height,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "description": description,
+    }
+    data = [layer["data"] for layer in layers]
+    repeated = [rows for rows in data if data.count(rows) > 1]
+    if not repeated:
+        return {**spec, "layer": list(layers)}
+    shared = max(repeated, key=lambda rows: (data.count(rows) - 1) * len(json.dumps(rows)))
+    return {
+        **spec,
+        "data": shared,
+        "layer": [
+            {key: value for key, value in layer.items() if key != "data" or value != shared}
+            for layer in layers
+        ],
+    }

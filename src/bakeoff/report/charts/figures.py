@@ -3,11 +3,11 @@
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
-import vl_convert
-
 from bakeoff.analysis.evidence_pairs import pair_data_of
+from bakeoff.errors import ConfigError
 from bakeoff.records import PairSummary, Results
 from bakeoff.report.charts import PAPER, Chart, pair_charts, summary_charts, theme
 from bakeoff.report.export import check_writable, write_file
@@ -20,8 +20,11 @@ _MAX_SLUG = 40  # characters of a model name in a file name
 def write_figures(results: Results, folder: Path) -> list[Path]:
     """Write each chart as NAME.svg and NAME.png, with several pairs of models as A-B-NAME.
 
-    Returns the paths in the order of showing. ConfigError if the folder is not writable.
+    Returns the paths in the order of showing. Raises ConfigError if the folder is not writable, or
+    if the extra `figures` is not installed.
     """
+    if not find_spec("vl_convert"):
+        raise ConfigError("a chart as a file needs: pip install 'bakeoff[figures]'")
     check_writable(folder, "--charts")
     paths = []
     for name, chart in _figures(results).items():
@@ -69,6 +72,8 @@ def _slug(name: str) -> str:
 
 
 def _images(chart: Chart) -> tuple[str, bytes]:
+    import vl_convert
+
     spec = {**chart.spec, "width": WIDTH}
     config = {**theme(dark=False), "background": PAPER, "padding": 8}
     svg = vl_convert.vegalite_to_svg(spec, config=config, allowed_base_urls=[])

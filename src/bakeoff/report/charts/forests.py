@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-import altair as alt
 import numpy as np
 
 from bakeoff.analysis.aggregate import preference_of
@@ -18,23 +17,24 @@ from bakeoff.report.charts.drawing import (
     count_text,
     difference_axis,
     display_name,
+    end_of,
     expression,
-    inline_chart,
     interval,
     interval_text,
+    layer,
     layered_spec,
+    mark,
+    nominal,
     percent,
     percent_axis,
+    pixel,
     pixel_y,
+    quantitative,
     side_color,
     signed,
-    text_channel,
     tooltips,
-    x_at,
-    y2_at,
-    y_at,
 )
-from bakeoff.report.charts.marks import heading
+from bakeoff.report.charts.marks import center_line, heading
 from bakeoff.stats.intervals import cluster_means, win_rate
 from bakeoff.stats.results import Estimate
 
@@ -64,7 +64,7 @@ class ForestScale(NamedTuple):
 
     center: float  # where neither model is ahead
     domain: tuple[float, float]
-    axis: alt.Axis
+    axis: VegaSpec
     heads: tuple[str, str]  # of the columns of values and counts
     share: bool  # whether values are shown in percent
     group: str = ""  # head of the column of groups; empty if there is none
@@ -193,7 +193,7 @@ def ratings_chart(ratings: Sequence[Rating]) -> Chart | None:
     scale = ForestScale(
         0,
         (low - margin, high + margin),
-        difference_axis("", "+.2~f", expression("width < 720 ? 4 : 7")),
+        difference_axis("", "+.2~f", "width < 720 ? 4 : 7"),
         ("strength", "rank"),
         share=False,
         group="group" if any(line.group for line in lines) else "",
@@ -245,73 +245,90 @@ def forest(lines: Sequence[ForestRow], scale: ForestScale, head: str, descriptio
         rows.append(row | {"value": value, "range": span, "n": line.n, "group": line.group})
     fields = {"name": "name", "value": scale.heads[0], "range": "95 %", "n": scale.heads[1]}
     tooltip = tooltips(fields | ({"group": scale.group} if scale.group else {}))
-    x = alt.X(
-        "at",
-        type="quantitative",
-        scale=alt.Scale(
-            domain=list(scale.domain),
-            range=[expression(_NAMES), expression(scale.end)],
-            nice=False,
-            zero=False,
-        ),
-        axis=scale.axis,
-    )
-    height, base = _ROW * len(lines), inline_chart(rows)
+    scale_of_x = {
+        "domain": list(scale.domain),
+        "range": [expression(_NAMES), expression(scale.end)],
+        "nice": False,
+        "zero": False,
+    }
     layers = [
-        _center(scale.center),
-        base.mark_rule(style="whisker").encode(
-            x=alt.X("low", type="quantitative"),
-            x2="high",
+        center_line(scale.center),
+        layer(
+            rows,
+            mark("rule", style="whisker"),
+            x=quantitative("low"),
+            x2=end_of("high"),
             y=pixel_y("y"),
             color=side_color(),
             tooltip=tooltip,
         ),
-        base.mark_point(filled=True, size=44, opacity=1).encode(
-            x=x, y=pixel_y("y"), color=side_color(), tooltip=tooltip
+        layer(
+            rows,
+            mark("point", filled=True, size=44, opacity=1),
+            x=quantitative("at", scale=scale_of_x, axis=scale.axis),
+            y=pixel_y("y"),
+            color=side_color(),
+            tooltip=tooltip,
         ),
-        *_columns(base, scale, tooltip),
+        *_columns(rows, scale, tooltip),
         heading(head, _HEAD, "width - 66"),
     ]
-    return layered_spec(layers, height, description)
+    return layered_spec(layers, _ROW * len(lines), description)
 
 
-def _center(at: float) -> alt.Chart:
-    line: alt.Chart = (
-        inline_chart([{"at": at}])
-        .mark_rule(style="half")
-        .encode(x=alt.X("at", type="quantitative"), y=y_at(0), y2=y2_at("height"))
-    )
-    return line
-
-
-def _columns(base: alt.Chart, scale: ForestScale, tooltip: list[alt.Tooltip]) -> list[alt.Chart]:
+def _columns(
+    rows: Sequence[ChartRow], scale: ForestScale, tooltip: list[VegaSpec]
+) -> list[VegaSpec]:
     """The texts of all rows: names, values and, in wide charts, counts."""
-    rows, opacity = pixel_y("y"), expression("width < 480 ? 0 : 1")
-    name = base.mark_text(
-        style="ink", align="left", baseline="middle", limit=expression(f"{_NAMES} - 12")
+    name = mark(
+        "text", style="ink", align="left", baseline="middle", limit=expression(f"{_NAMES} - 12")
     )
-    value = base.mark_text(style="ink", align="right", baseline="middle")
-    middle = expression(f"width - {_GROUP}") if scale.group else expression("width")
-    count = base.mark_text(style="soft", align="right", baseline="middle", opacity=opacity)
-    head = inline_chart([{"n": scale.heads[1]}]).mark_text(
-        style="soft", fontSize=11, align="right", baseline="middle", opacity=opacity
+    value = mark("text", style="ink", align="right", baseline="middle")
+    middle = expression(f"width - {_GROUP}" if scale.group else "width")
+    count = mark(
+        "text",
+        style="soft",
+        align="right",
+        baseline="middle",
+        opacity=expression("width < 480 ? 0 : 1"),
     )
     columns = [
-        name.encode(x=x_at(0), y=rows, text=text_channel("name"), tooltip=tooltip),
-        value.encode(x=x_at(expression(f"{scale.end} + 62")), y=rows, text=text_channel("value")),
-        count.encode(x=x_at(middle), y=rows, text=text_channel("n")),
-        head.encode(x=x_at(middle), y=y_at(_HEAD), text=text_channel("n")),
+        layer(rows, name, x=pixel(0), y=pixel_y("y"), text=nominal("name"), tooltip=tooltip),
+        layer(
+            rows,
+            value,
+            x=pixel(expression(f"{scale.end} + 62")),
+            y=pixel_y("y"),
+            text=nominal("value"),
+        ),
+        layer(rows, count, x=pixel(middle), y=pixel_y("y"), text=nominal("n")),
+        layer(
+            [{"n": scale.heads[1]}],
+            {**count, "fontSize": 11},
+            x=pixel(middle),
+            y=pixel(_HEAD),
+            text=nominal("n"),
+        ),
     ]
-    return columns + (_groups(base, scale.group) if scale.group else [])
+    return columns + (_groups(rows, scale.group) if scale.group else [])
 
 
-def _groups(base: alt.Chart, head_text: str) -> list[alt.Chart]:
+def _groups(rows: Sequence[ChartRow], head: str) -> list[VegaSpec]:
     """The last column: letters, at the right end of the chart."""
-    letters = base.mark_text(style="ink", align="right", baseline="middle", limit=_GROUP - 6)
-    head = inline_chart([{"group": head_text}]).mark_text(
-        style="soft", fontSize=11, align="right", baseline="middle"
-    )
+    x, letter = pixel("width"), nominal("group")
     return [
-        letters.encode(x=x_at("width"), y=pixel_y("y"), text=text_channel("group")),
-        head.encode(x=x_at("width"), y=y_at(_HEAD), text=text_channel("group")),
+        layer(
+            rows,
+            mark("text", style="ink", align="right", baseline="middle", limit=_GROUP - 6),
+            x=x,
+            y=pixel_y("y"),
+            text=letter,
+        ),
+        layer(
+            [{"group": head}],
+            mark("text", style="soft", fontSize=11, align="right", baseline="middle"),
+            x=x,
+            y=pixel(_HEAD),
+            text=letter,
+        ),
     ]

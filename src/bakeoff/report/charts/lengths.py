@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-import altair as alt
 import numpy as np
 
 from bakeoff.analysis.pair_data import PairData
@@ -13,22 +12,26 @@ from bakeoff.report.charts.drawing import (
     Chart,
     ChartRow,
     Table,
+    VegaSpec,
     count_text,
     difference_axis,
     display_name,
-    inline_chart,
+    end_of,
     interval,
     interval_text,
+    layer,
     layered_spec,
+    mark,
+    nominal,
     percent,
     percent_axis,
+    quantitative,
     side_color,
     side_of,
     signed,
-    text_channel,
     tooltips,
 )
-from bakeoff.report.charts.marks import center_line, end_labels
+from bakeoff.report.charts.marks import ESTIMATE_POINT, center_line, end_labels
 from bakeoff.stats.arrays import Codes, Values
 from bakeoff.stats.results import ControlledRate, FeatureBias
 
@@ -108,7 +111,7 @@ def _description(
     return " ".join(sentences)
 
 
-def _points(lengths: _LengthData) -> alt.Chart:
+def _points(lengths: _LengthData) -> VegaSpec:
     drawn, count = lengths.drawn, len(lengths.drawn)
     shift = np.random.default_rng(SEED).uniform(-_JITTER, _JITTER, count)
     rows: list[ChartRow] = [
@@ -120,69 +123,67 @@ def _points(lengths: _LengthData) -> alt.Chart:
     ]
     low, high = min(0.0, lengths.reach[0]), max(0.0, lengths.reach[1])
     margin = max(0.04 * (high - low), 1)
-    x = alt.X(
-        "d",
-        type="quantitative",
-        scale=alt.Scale(domain=[low - margin, high + margin], nice=False, zero=False),
-        axis=difference_axis("difference in characters", "+,"),
+    points = layer(
+        rows,
+        mark("point", filled=True, size=26, opacity=0.7 if count < 400 else 0.45),
+        x=quantitative(
+            "d",
+            scale={"domain": [low - margin, high + margin], "nice": False, "zero": False},
+            axis=difference_axis("difference in characters", "+,"),
+        ),
+        y=quantitative("y", scale={"domain": [-0.04, 1.04], "nice": False}, axis=percent_axis()),
+        color=side_color(),
+        tooltip=[
+            quantitative("d", title="characters more", format="+,.0f"),
+            nominal("percent", title="preference"),
+        ],
     )
-    y = alt.Y(
-        "y",
-        type="quantitative",
-        scale=alt.Scale(domain=[-0.04, 1.04], nice=False),
-        axis=percent_axis(),
-    )
-    tooltip = [
-        alt.Tooltip("d", type="quantitative", title="characters more", format="+,.0f"),
-        alt.Tooltip("percent", type="nominal", title="preference"),
-    ]
-    points: alt.Chart = (
-        inline_chart(rows)
-        .transform_calculate(percent="format(100 * datum.v, '.0f') + ' %'")
-        .mark_point(filled=True, size=26, opacity=0.7 if count < 400 else 0.45)
-        .encode(x=x, y=y, color=side_color(), tooltip=tooltip)
-    )
-    return points
+    percents = {"calculate": "format(100 * datum.v, '.0f') + ' %'", "as": "percent"}
+    return {**points, "transform": [percents]}
 
 
-def _group_means(lengths: _LengthData) -> alt.Chart:
+def _group_means(lengths: _LengthData) -> VegaSpec:
     """A line through the mean preferences of groups of prompts, ordered by length difference."""
     points: list[ChartRow] = []
     for group in _groups(lengths):
         d, rate = (float(x[group].mean()) for x in (lengths.differences, lengths.values))
         points.append({"d": round(d, 1), "rate": round(rate, 4), "percent": percent(rate)})
-    line: alt.Chart = (
-        inline_chart(points)
-        .mark_line(style="curve")
-        .encode(
-            x=alt.X("d", type="quantitative"),
-            y=alt.Y("rate", type="quantitative"),
-            tooltip=tooltips({"percent": "win rate of the group"}),
-        )
+    return layer(
+        points,
+        mark("line", style="curve"),
+        x=quantitative("d"),
+        y=quantitative("rate"),
+        tooltip=tooltips({"percent": "win rate of the group"}),
     )
-    return line
 
 
-def _controlled(controls: ControlledRate | None) -> list[alt.Chart]:
+def _controlled(controls: ControlledRate | None) -> list[VegaSpec]:
     """The win rate at equal length and style, with its interval."""
     if controls is None or controls.rate is None:
         return []
     rate = controls.rate
     point: ChartRow = {"d": 0, "rate": rate.estimate, "low": rate.low, "high": rate.high}
     point |= {"value": percent(rate.estimate), "range": interval_text(rate)}
-    x, y = alt.X("d", type="quantitative"), alt.Y("rate", type="quantitative")
+    point["text"] = f"{point['value']} at equal length and style"
+    x, y = quantitative("d"), quantitative("rate")
     names = tooltips({"value": "win rate at equal length and style", "range": "95 % interval"})
-    equal = inline_chart([{**point, "text": f"{point['value']} at equal length and style"}])
     return [
-        equal.mark_rule(style="interval").encode(
-            x=x, y=alt.Y("low", type="quantitative"), y2="high", tooltip=names
+        layer(
+            [point],
+            mark("rule", style="interval"),
+            x=x,
+            y=quantitative("low"),
+            y2=end_of("high"),
+            tooltip=names,
         ),
-        equal.mark_point(style="estimate", size=80, filled=True, opacity=1).encode(
-            x=x, y=y, tooltip=names
-        ),
+        layer([point], {**ESTIMATE_POINT, "size": 80}, x=x, y=y, tooltip=names),
         *(
-            equal.mark_text(style=style, align="left", dx=10, dy=18).encode(
-                x=x, y=y, text=text_channel("text")
+            layer(
+                [point],
+                mark("text", style=style, align="left", dx=10, dy=18),
+                x=x,
+                y=y,
+                text=nominal("text"),
             )
             for style in ("halo", "ink")
         ),

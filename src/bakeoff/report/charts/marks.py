@@ -1,93 +1,104 @@
 """Marks that several charts share: estimates with intervals, center lines, end labels, headings."""
 
-from typing import Literal
-
-import altair as alt
-
 from bakeoff.report.charts.drawing import (
     ChartRow,
+    VegaSpec,
+    end_of,
     expression,
-    inline_chart,
-    text_channel,
+    layer,
+    mark,
+    nominal,
+    pixel,
+    quantitative,
     tooltips,
-    x_at,
-    y2_at,
-    y_at,
 )
 from bakeoff.stats.results import Estimate
 
-Align = Literal["left", "center", "right"]
+ESTIMATE_POINT = mark("point", style="estimate", size=50, filled=True, opacity=1)
 
 
-def center_line(at: float, top: float = 0) -> alt.Chart:
+def center_line(at: float, top: float = 0) -> VegaSpec:
     """The dashed line at the value where neither model is ahead, from `top` (pixels) downwards."""
-    line: alt.Chart = (
-        inline_chart([{"at": at}])
-        .mark_rule(style="half")
-        .encode(x=alt.X("at", type="quantitative"), y=y_at(top), y2=y2_at("height"))
+    return layer(
+        [{"at": at}],
+        mark("rule", style="half"),
+        x=quantitative("at"),
+        y=pixel(top),
+        y2=pixel("height"),
     )
-    return line
 
 
-def end_labels(left: tuple[str, str], right: tuple[str, str], y: float = 2) -> list[alt.Chart]:
+def end_labels(left: tuple[str, str], right: tuple[str, str], y: float = 2) -> list[VegaSpec]:
     """Labels at the left and right end of a chart, `y` pixels from the top.
 
     `left` and `right` are a text and its style.
     """
-    places: tuple[tuple[tuple[str, str], Align, alt.XValue], ...] = (
-        (left, "left", x_at(0)),
-        (right, "right", x_at("width")),
-    )
+    limit = expression("width / 2 - 8")
     return [
-        inline_chart([{"text": text}])
-        .mark_text(style=style, align=align, baseline="top", limit=expression("width / 2 - 8"))
-        .encode(x=at, y=y_at(y), text=text_channel("text"), tooltip=tooltips({"text": "in full"}))
-        for (text, style), align, at in places
+        layer(
+            [{"text": label}],
+            mark("text", style=style, align=align, baseline="top", limit=limit),
+            x=pixel(x),
+            y=pixel(y),
+            text=nominal("text"),
+            tooltip=tooltips({"text": "in full"}),
+        )
+        for (label, style), align, x in ((left, "left", 0), (right, "right", "width"))
     ]
 
 
-def heading(text: str, y: float, limit: str = "width") -> alt.Chart:
+def heading(label: str, y: float, limit: str = "width") -> VegaSpec:
     """A small heading at the left, `y` pixels from the top; `limit` is its width, an expression."""
-    title: alt.Chart = (
-        inline_chart([{"text": text}])
-        .mark_text(
-            style="soft", align="left", baseline="middle", fontSize=11, limit=expression(limit)
-        )
-        .encode(
-            x=x_at(0), y=y_at(y), text=text_channel("text"), tooltip=tooltips({"text": "in full"})
-        )
+    return layer(
+        [{"text": label}],
+        mark(
+            "text",
+            style="soft",
+            align="left",
+            baseline="middle",
+            fontSize=11,
+            limit=expression(limit),
+        ),
+        x=pixel(0),
+        y=pixel(y),
+        text=nominal("text"),
+        tooltip=tooltips({"text": "in full"}),
     )
-    return title
 
 
-def estimate_marks(estimate: Estimate, texts: dict[str, str], y: float) -> list[alt.Chart]:
+def estimate_marks(estimate: Estimate, texts: dict[str, str], y: float) -> list[VegaSpec]:
     """A point with its interval, `y` pixels from the top.
 
     `texts` are the lines of the tooltip: `what` is estimated, its `value` and its `range`.
     """
     row: ChartRow = {"at": estimate.estimate, "low": estimate.low, "high": estimate.high, **texts}
     names = tooltips({"what": "what", "value": "estimate", "range": "95 % interval"})
-    rows, x = inline_chart([row]), alt.X("at", type="quantitative")
     return [
-        rows.mark_rule(style="interval").encode(
-            x=alt.X("low", type="quantitative"), x2="high", y=y_at(y), tooltip=names
+        layer(
+            [row],
+            mark("rule", style="interval"),
+            x=quantitative("low"),
+            x2=end_of("high"),
+            y=pixel(y),
+            tooltip=names,
         ),
-        rows.mark_point(style="estimate", size=50, filled=True, opacity=1).encode(
-            x=x, y=y_at(y), tooltip=names
-        ),
+        layer([row], ESTIMATE_POINT, x=quantitative("at"), y=pixel(y), tooltip=names),
     ]
 
 
-def value_label(at: float, text: str, y: float, share: float) -> list[alt.Chart]:
+def value_label(at: float, label: str, y: float, share: float) -> list[VegaSpec]:
     """A number below the point at `at`, which is at `share` of the width of the chart.
 
     The text is aligned to stay within the chart, and has a halo over the lines behind it.
     """
-    align: Align = "left" if share < 0.25 else "right" if share > 0.75 else "center"
-    labels = inline_chart([{"at": at, "text": text}])
+    align = "left" if share < 0.25 else "right" if share > 0.75 else "center"
     return [
-        labels.mark_text(style=style, align=align, baseline="top").encode(
-            x=alt.X("at", type="quantitative"), y=y_at(y), text=text_channel("text")
+        layer(
+            [{"at": at, "text": label}],
+            mark("text", style=style, align=align, baseline="top"),
+            x=quantitative("at"),
+            y=pixel(y),
+            text=nominal("text"),
         )
         for style in ("halo", "ink")
     ]

@@ -5,8 +5,6 @@ from dataclasses import replace
 from itertools import permutations
 from typing import NamedTuple
 
-import altair as alt
-
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import Comparison, Outcome, PairSummary, Summary
 from bakeoff.report.charts.drawing import (
@@ -17,16 +15,18 @@ from bakeoff.report.charts.drawing import (
     VegaSpec,
     count_text,
     display_name,
+    end_of,
     expression,
-    inline_chart,
     interval,
+    layer,
     layered_spec,
+    mark,
+    nominal,
     percent,
+    pixel,
     pixel_y,
-    text_channel,
+    quantitative,
     tooltips,
-    x_at,
-    y_at,
 )
 from bakeoff.report.charts.marks import heading
 
@@ -38,7 +38,7 @@ _NAMES = "(0.36 * width)"
 class _MatrixStyle(NamedTuple):
     """The colors and texts of a matrix."""
 
-    color: alt.Scale
+    color: VegaSpec  # a scale
     head: str
     fields: Mapping[str, str]  # fields of the tooltip to their labels
 
@@ -70,7 +70,7 @@ def agreement_chart(pair_data: PairData) -> Chart | None:
         tuple((c["row"], c["column"], c["text"], c["n"]) for c in unique[:MAX_TABLE_ROWS]),
     )
     style = _MatrixStyle(
-        alt.Scale(domain=[0, 1], range="heatmap", interpolate="rgb"),
+        {"domain": [0, 1], "range": "heatmap", "interpolate": "rgb"},
         "same winner",
         {"row": "rater", "column": "and", "text": "same winner", "n": "prompts"},
     )
@@ -128,7 +128,7 @@ def pairs_chart(summary: Summary) -> Chart | None:
         ),
     )
     style = _MatrixStyle(
-        alt.Scale(domain=[0, 1], domainMid=0.5, range="diverging", interpolate="rgb"),
+        {"domain": [0, 1], "domainMid": 0.5, "range": "diverging", "interpolate": "rgb"},
         "win rate of a row",
         {
             "row": "model",
@@ -177,13 +177,12 @@ def _matrix(
     """A heat map: numbered names at the left, the numbers as column heads."""
     count = len(names)
     wide = f"(min(width - {_NAMES}, {_MAX_CELL * count}) / {count})"
-    across = alt.Scale(
-        domain=[0, count],
-        range=[expression(_NAMES), expression(f"{_NAMES} + {count} * {wide}")],
-        nice=False,
-        zero=False,
-    )
-    x = alt.X("x", type="quantitative", scale=across, axis=None)
+    across = {
+        "domain": [0, count],
+        "range": [expression(_NAMES), expression(f"{_NAMES} + {count} * {wide}")],
+        "nice": False,
+        "zero": False,
+    }
     tooltip = tooltips(style.fields)
     rows: list[ChartRow] = [
         {
@@ -197,48 +196,56 @@ def _matrix(
         }
         for cell in cells
     ]
-    squares = inline_chart(rows)
-    color = alt.Color("share", type="quantitative", scale=style.color, legend=None)
+    opacity = expression(f"{wide} < 34 ? 0 : 1")
     layers = [
-        squares.mark_rect(style="cell").encode(
-            x=x, x2="x2", y=pixel_y("y"), y2="y2", color=color, tooltip=tooltip
+        layer(
+            rows,
+            mark("rect", style="cell"),
+            x=quantitative("x", scale=across, axis=None),
+            x2=end_of("x2"),
+            y=pixel_y("y"),
+            y2=end_of("y2"),
+            color=quantitative("share", scale=style.color, legend=None),
+            tooltip=tooltip,
         ),
-        _cell_texts(squares, f"{wide} < 34 ? 0 : 1", tooltip),
+        layer(  # the number of each cell, in cells that are wide enough
+            rows,
+            mark("text", style="ink", baseline="middle", opacity=opacity),
+            x=quantitative("middle"),
+            y=pixel_y("center"),
+            text=nominal("value"),
+            tooltip=tooltip,
+        ),
         *_row_and_column_heads(names, f"{_NAMES} - 12"),
         heading(style.head, _HEAD, f"{_NAMES} - 12"),
     ]
     return layered_spec(layers, _ROW * count, description)
 
 
-def _cell_texts(squares: alt.Chart, opacity: str, tooltip: list[alt.Tooltip]) -> alt.Chart:
-    """The number of each cell, in cells that are wide enough."""
-    number: alt.Chart = squares.mark_text(
-        style="ink", baseline="middle", opacity=expression(opacity)
-    ).encode(
-        x=alt.X("middle", type="quantitative"),
-        y=pixel_y("center"),
-        text=text_channel("value"),
-        tooltip=tooltip,
-    )
-    return number
-
-
-def _row_and_column_heads(names: Sequence[str], limit: str) -> list[alt.Chart]:
+def _row_and_column_heads(names: Sequence[str], limit: str) -> list[VegaSpec]:
     rows: list[ChartRow] = [
         {"name": name, "number": f"{at + 1}", "x": at + 0.5, "y": (at + 0.5) * _ROW}
         for at, name in enumerate(names)
     ]
     tooltip = tooltips({"number": "number", "name": "name"})
-    x, number = alt.X("x", type="quantitative"), text_channel("number")
-    heads = inline_chart(rows)
+    name = mark(
+        "text", style="ink", align="left", baseline="middle", limit=expression(f"{limit} - 20")
+    )
     return [
-        heads.mark_text(style="soft", align="left", baseline="middle").encode(
-            x=x_at(0), y=pixel_y("y"), text=number
+        layer(
+            rows,
+            mark("text", style="soft", align="left", baseline="middle"),
+            x=pixel(0),
+            y=pixel_y("y"),
+            text=nominal("number"),
         ),
-        heads.mark_text(
-            style="ink", align="left", baseline="middle", limit=expression(f"{limit} - 20")
-        ).encode(x=x_at(20), y=pixel_y("y"), text=text_channel("name"), tooltip=tooltip),
-        heads.mark_text(style="soft", baseline="middle").encode(
-            x=x, y=y_at(_HEAD), text=number, tooltip=tooltip
+        layer(rows, name, x=pixel(20), y=pixel_y("y"), text=nominal("name"), tooltip=tooltip),
+        layer(
+            rows,
+            mark("text", style="soft", baseline="middle"),
+            x=quantitative("x"),
+            y=pixel(_HEAD),
+            text=nominal("number"),
+            tooltip=tooltip,
         ),
     ]

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import altair as alt
 import numpy as np
 
 from bakeoff.analysis.pair_data import PairData
@@ -11,23 +10,25 @@ from bakeoff.report.charts.drawing import (
     Chart,
     ChartRow,
     Table,
+    VegaSpec,
     count_text,
     display_name,
-    inline_chart,
+    end_of,
     interval,
     interval_text,
+    layer,
     layered_spec,
+    mark,
+    nominal,
     percent,
     percent_axis,
+    pixel,
+    quantitative,
     side_color,
-    text_channel,
     tooltips,
-    x2_at,
-    x_at,
-    y2_at,
-    y_at,
 )
 from bakeoff.report.charts.marks import (
+    ESTIMATE_POINT,
     center_line,
     end_labels,
     estimate_marks,
@@ -78,33 +79,27 @@ def win_rate_chart(pair: PairSummary) -> Chart | None:
     return Chart("win-rate", "Win rate", description, layered_spec(layers, 98, description), table)
 
 
-def _margin(points: float) -> alt.Chart:
+def _margin(points: float) -> VegaSpec:
     """The band of equivalence, `points` percentage points around 50 %."""
     row: ChartRow = {
         "low": 0.5 - points / 100,
         "high": 0.5 + points / 100,
         "range": f"{50 - points:g} to {50 + points:g} %",
     }
-    band: alt.Chart = (
-        inline_chart([row])
-        .mark_rect(style="margin")
-        .encode(
-            x=alt.X(
-                "low",
-                type="quantitative",
-                scale=alt.Scale(domain=[0, 1]),
-                axis=percent_axis(grid=False, labelFlush=True),
-            ),
-            x2="high",
-            y=y_at(_BOTTOM + 4),
-            y2=y2_at("height"),
-            tooltip=tooltips({"range": "equivalent within"}),
-        )
+    return layer(
+        [row],
+        mark("rect", style="margin"),
+        x=quantitative(
+            "low", scale={"domain": [0, 1]}, axis=percent_axis(grid=False, labelFlush=True)
+        ),
+        x2=end_of("high"),
+        y=pixel(_BOTTOM + 4),
+        y2=pixel("height"),
+        tooltip=tooltips({"range": "equivalent within"}),
     )
-    return band
 
 
-def _outcomes(parts: Sequence[_Part], prompts: int) -> list[alt.Chart]:
+def _outcomes(parts: Sequence[_Part], prompts: int) -> list[VegaSpec]:
     """The stacked bar, with counts in the parts that are wide enough."""
     rows: list[ChartRow] = []
     for index, (name, side, count) in enumerate(parts):
@@ -114,32 +109,29 @@ def _outcomes(parts: Sequence[_Part], prompts: int) -> list[alt.Chart]:
         row |= {"high": (start + count) / prompts, "middle": (start + count / 2) / prompts}
         rows.append(row)
     tooltip = tooltips({"name": "outcome", "count": "prompts", "share": "share"})
-    bar = inline_chart([row for row, part in zip(rows, parts, strict=True) if part[2]]).mark_rect(
-        style="part"
-    )
     labels = [
-        inline_chart([row])
-        .mark_text(style=f"on-{part[1]}", baseline="middle")
-        .encode(
-            x=alt.X("middle", type="quantitative"),
-            y=y_at((_TOP + _BOTTOM) / 2),
-            text=text_channel("count"),
+        layer(
+            [row],
+            mark("text", style=f"on-{side}", baseline="middle"),
+            x=quantitative("middle"),
+            y=pixel((_TOP + _BOTTOM) / 2),
+            text=nominal("count"),
             tooltip=tooltip,
         )
-        for row, part in zip(rows, parts, strict=True)
-        if part[2] > _text_width(part[2]) * prompts
+        for row, (_, side, count) in zip(rows, parts, strict=True)
+        if count > _text_width(count) * prompts
     ]
-    return [
-        bar.encode(
-            x=alt.X("low", type="quantitative"),
-            x2="high",
-            y=y_at(_TOP),
-            y2=y2_at(_BOTTOM),
-            color=side_color(),
-            tooltip=tooltip,
-        ),
-        *labels,
-    ]
+    bar = layer(
+        [row for row, part in zip(rows, parts, strict=True) if part[2]],
+        mark("rect", style="part"),
+        x=quantitative("low"),
+        x2=end_of("high"),
+        y=pixel(_TOP),
+        y2=pixel(_BOTTOM),
+        color=side_color(),
+        tooltip=tooltip,
+    )
+    return [bar, *labels]
 
 
 def _text_width(count: int) -> float:
@@ -196,52 +188,65 @@ def _label_offset(share: float) -> int:
     return -12 if 0.5 <= share < 0.9 or share < 0.1 else 16
 
 
-def _sequence(rows: Sequence[ChartRow], a: str, margin: float) -> list[alt.Chart]:
+def _sequence(rows: Sequence[ChartRow], a: str, margin: float) -> list[VegaSpec]:
     tooltip = tooltips({"n": "prompts", "value": "so far", "range": "95 % sequence"})
-    x = alt.X(
+    x = quantitative(
         "n",
-        type="quantitative",
-        scale=alt.Scale(domain=[1, max(2, rows[-1]["n"])], nice=False),
-        axis=alt.Axis(
-            title="prompts judged",
-            grid=False,
-            tickMinStep=1,
-            tickCount=5,
-            format=",d",
-            labelFlush=True,
-        ),
+        scale={"domain": [1, max(2, rows[-1]["n"])], "nice": False},
+        axis={
+            "title": "prompts judged",
+            "grid": False,
+            "tickMinStep": 1,
+            "tickCount": 5,
+            "format": ",d",
+            "labelFlush": True,
+        },
     )
-    base = inline_chart(rows)
-    axis = percent_axis(grid=True)
-    band = {"low": max(0.0, 0.5 - margin), "high": min(1.0, 0.5 + margin)}
+    share, last = quantitative("share"), rows[-1:]
+    band: ChartRow = {"low": max(0.0, 0.5 - margin), "high": min(1.0, 0.5 + margin)}
+    band["range"] = f"{100 * float(band['low']):g} to {100 * float(band['high']):g} %"
+    dy = _label_offset(float(rows[-1]["share"]))
     return [
-        inline_chart([band | {"range": f"{100 * band['low']:g} to {100 * band['high']:g} %"}])
-        .mark_rect(style="margin")
-        .encode(
-            x=x_at(0),
-            x2=x2_at("width"),
-            y=alt.Y("low", type="quantitative"),
-            y2="high",
+        layer(
+            [band],
+            mark("rect", style="margin"),
+            x=pixel(0),
+            x2=pixel("width"),
+            y=quantitative("low"),
+            y2=end_of("high"),
             tooltip=tooltips({"range": "equivalent within"}),
         ),
-        base.mark_area(style="band").encode(
+        layer(
+            rows,
+            mark("area", style="band"),
             x=x,
-            y=alt.Y("low", type="quantitative", scale=alt.Scale(domain=[0, 1]), axis=axis),
-            y2="high",
+            y=quantitative("low", scale={"domain": [0, 1]}, axis=percent_axis(grid=True)),
+            y2=end_of("high"),
             tooltip=tooltip,
         ),
-        inline_chart([{"half": 0.5}])
-        .mark_rule(style="half")
-        .encode(y=alt.Y("half", type="quantitative"), x=x_at(0), x2=x2_at("width")),
-        base.mark_line(style="line").encode(x=x, y=alt.Y("share", type="quantitative")),
-        inline_chart(rows[-1:])
-        .mark_point(style="estimate", size=50, filled=True, opacity=1)
-        .encode(x=x, y=alt.Y("share", type="quantitative"), tooltip=tooltip),
-        inline_chart(rows[-1:])
-        .mark_text(style="ink", align="right", dy=_label_offset(float(rows[-1]["share"])))
-        .encode(x=x, y=alt.Y("share", type="quantitative"), text=text_channel("value")),
-        base.mark_rule(style="unseen", strokeWidth=6).encode(
-            x=x, y=y_at(0), y2=y2_at("height"), tooltip=tooltip
+        layer(
+            [{"half": 0.5}],
+            mark("rule", style="half"),
+            y=quantitative("half"),
+            x=pixel(0),
+            x2=pixel("width"),
+        ),
+        layer(rows, mark("line", style="line"), x=x, y=share),
+        layer(last, ESTIMATE_POINT, x=x, y=share, tooltip=tooltip),
+        layer(
+            last,
+            mark("text", style="ink", align="right", dy=dy),
+            x=x,
+            y=share,
+            text=nominal("value"),
+        ),
+        layer(
+            rows,
+            mark("rule", style="unseen", strokeWidth=6),
+            x=x,
+            y=pixel(0),
+            y2=pixel("height"),
+            tooltip=tooltip,
         ),
         heading(f"win rate so far: {a}", -14),
     ]

@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-import altair as alt
 import numpy as np
 
 from bakeoff.analysis.pair_data import PairData
@@ -13,11 +12,16 @@ from bakeoff.report.charts.drawing import (
     Chart,
     ChartRow,
     Table,
+    VegaSpec,
     count_text,
     difference_axis,
     display_name,
-    inline_chart,
+    end_of,
+    expression,
+    layer,
     layered_spec,
+    mark,
+    quantitative,
     side_color,
     side_of,
     signed,
@@ -87,21 +91,27 @@ def _bins(differences: Values, width: float) -> list[ChartRow]:
     return rows
 
 
-def _histogram(rows: Sequence[ChartRow], mean: Estimate, names: tuple[str, str]) -> list[alt.Chart]:
+def _histogram(rows: Sequence[ChartRow], mean: Estimate, names: tuple[str, str]) -> list[VegaSpec]:
     reach = max(*(abs(float(row[edge])) for row in rows for edge in ("low", "high")), 0.1)
     reach = max(reach, abs(mean.low), abs(mean.high))
-    x = alt.X(
-        "low",
-        type="quantitative",
-        scale=alt.Scale(domain=[-reach, reach], nice=False),
-        axis=difference_axis("score difference", "+.2~f"),
-    )
     top = max(int(row["to"]) for row in rows)
-    y = alt.Y(
-        "from",
-        type="quantitative",
-        scale=alt.Scale(domain=[0, top], range=[alt.ExprRef("height"), 52], nice=False),
-        axis=alt.Axis(title=None, tickCount=4, tickMinStep=1, format=",d"),
+    bars = layer(
+        rows,
+        mark("rect", style="part"),
+        x=quantitative(
+            "low",
+            scale={"domain": [-reach, reach], "nice": False},
+            axis=difference_axis("score difference", "+.2~f"),
+        ),
+        x2=end_of("high"),
+        y=quantitative(
+            "from",
+            scale={"domain": [0, top], "range": [expression("height"), 52], "nice": False},
+            axis={"title": None, "tickCount": 4, "tickMinStep": 1, "format": ",d"},
+        ),
+        y2=end_of("to"),
+        color=side_color(),
+        tooltip=tooltips({"higher": "higher", "range": "difference", "count": "prompts"}),
     )
     value = signed(mean.estimate, 3)
     texts = {
@@ -109,11 +119,8 @@ def _histogram(rows: Sequence[ChartRow], mean: Estimate, names: tuple[str, str])
         "value": value,
         "range": f"{signed(mean.low, 3)} to {signed(mean.high, 3)}",
     }
-    fields = {"higher": "higher", "range": "difference", "count": "prompts"}
     return [
-        inline_chart(rows)
-        .mark_rect(style="part")
-        .encode(x=x, x2="high", y=y, y2="to", color=side_color(), tooltip=tooltips(fields)),
+        bars,
         center_line(0, 20),
         *end_labels((f"higher: {names[1]}", "name-b"), (f"higher: {names[0]}", "name-a")),
         *estimate_marks(mean, texts, 28),

@@ -4,6 +4,7 @@ import json
 import random
 import re
 import struct
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,15 @@ def test_an_unwritable_figure_folder_is_a_one_line_error(obstacle: str, tmp_path
         assert folder.read_text() == "mine"
     else:
         assert names_in(folder) == ["win-rate.svg"]
+
+
+def test_the_missing_extra_is_named_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    with pytest.raises(ConfigError, match=r"needs: pip install 'bakeoff\[figures\]'"):
+        write_figures(results_of("a", "b"), tmp_path / "figures")
+    assert not (tmp_path / "figures").exists()
 
 
 def test_writing_again_leaves_complete_files_only(tmp_path: Path, unrendered: None) -> None:

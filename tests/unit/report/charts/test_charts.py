@@ -18,7 +18,7 @@ from bakeoff.analysis.evidence_pairs import build_pair_data
 from bakeoff.analysis.pair_data import AnalysisConfig
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import HUMAN_PREFIX, Evidence, Judgment, Results, Scores
-from bakeoff.report.charts import Chart, pair_charts, summary_charts, theme, vega_script
+from bakeoff.report.charts import Chart, pair_charts, summary_charts, theme
 from bakeoff.report.charts.drawing import display_name, percent, signed
 from bakeoff.report.charts.lengths import MAX_POINTS
 from bakeoff.report.charts.rates import MAX_LOOKS
@@ -477,14 +477,6 @@ def _luminance(colour: str) -> float:
     parts = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def test_the_script_does_not_close_its_element() -> None:
-    script = vega_script()
-    assert vega_script() is script
-    assert "vegaEmbed" in script
-    assert "</script" not in script.lower()
-    assert "<!--" not in script
 
 
 def test_results_and_their_file_give_equal_figures() -> None:
