@@ -1,13 +1,17 @@
-"""Measures the startup time of command and import, against a Python with pydantic and numpy.
+"""Measures the startup time of command and import, and the size of a base install.
 
     python benchmarks/startup.py [PROMPTS]
 
-Prints a JSON line each; `ratio` is the peer's time divided by ours. `help` is `bakeoff --help`,
-`import` is the time that `import bakeoff` adds to pydantic and numpy, and `second_run` is a whole
-run with everything in the store (a model behind `api:`, one behind `file:`, and a judge behind
-`openai:` in both orders), whose peer is the first run. Each figure is the median of `RUNS`
-processes, from start to exit; `limit` is the target in seconds. `imports` lists the large packages
-that the second run imported.
+Prints a JSON line each; `ratio` is the peer's figure divided by ours, and `limit` is the target.
+`help` is `bakeoff --help`, `run_help` is `bakeoff run --help`, `import` is a Python that imports
+bakeoff, and `import_config` one that imports `bakeoff.Config`; their peer is a Python that imports
+pydantic and numpy, started in turn with them. `second_run` is a whole run with everything in the
+store (a model behind `api:`, one behind `file:`, and a judge behind `openai:` in both orders); its
+peer is the first run. Each time is the median of `RUNS` processes, from start to exit. `imports`
+lists the large packages that the second run imported.
+
+`base_install` is the disk usage of bakeoff and of the packages that it requires without extras, at
+the versions installed here, with byte code (`du -sm`); its peer is the limit.
 """
 
 import json
@@ -17,17 +21,30 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+from compileall import compile_dir
+from importlib.metadata import distribution
+from importlib.util import cache_from_source
 from pathlib import Path
 
 from harness.chat_server import ChatServer
 from harness.results import print_result, versions
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-RUNS = 7
+RUNS = 11
+ROOT = Path(__file__).parents[1]
 COMMAND = Path(sys.executable).with_name("bakeoff")
 BARE = (sys.executable, "-c", "import pydantic, numpy")
-OURS = (sys.executable, "-c", "import pydantic, numpy, bakeoff")
-LARGE = ("torch", "transformers", "any_llm", "openai", "altair", "scipy", "numpy", "datasets")
+STARTS: dict[str, tuple[tuple[str, ...], float | None]] = {  # commands and limits in seconds
+    "help": ((str(COMMAND), "--help"), 0.2),
+    "run_help": ((str(COMMAND), "run", "--help"), None),
+    "import": ((sys.executable, "-c", "import bakeoff"), 0.12),
+    "import_config": ((sys.executable, "-c", "from bakeoff import Config"), None),
+}
+MAX_BASE = 300  # MB
+LARGE = ("torch", "transformers", "any_llm", "openai", "scipy", "numpy", "datasets")
 IMPORTS = """
 import json, sys
 from bakeoff.cli import main
@@ -39,19 +56,34 @@ finally:
 
 
 def main(prompts: int) -> None:
-    """Measure each start, and print the times."""
-    bare, ours, help_ = (
-        median_seconds(command) for command in (BARE, OURS, (str(COMMAND), "--help"))
-    )
-    python = {"peer": "python -c 'import pydantic, numpy'", "versions": versions("pydantic")}
+    """Measure each start and the size, and print them."""
+    bare, *times = median_seconds(BARE, *(command for command, _ in STARTS.values()))
+    for (name, (_, limit)), figure in zip(STARTS.items(), times, strict=True):
+        print_result(
+            name,
+            figure=figure,
+            unit="s",
+            peer="python -c 'import pydantic, numpy'",
+            ratio=bare / figure,
+            limit=limit,
+            peer_figure=round(bare, 3),
+            versions=versions("pydantic"),
+        )
+    sizes = {name: sum(map(size_of, files)) / 2**20 for name, files in base_packages()}
+    largest = sorted(sizes, key=lambda name: -sizes[name])[:5]
     print_result(
-        "help", figure=help_, unit="s", ratio=bare / help_, limit=0.4, bare=round(bare, 3), **python
+        "base_install",
+        figure=sum(sizes.values()),
+        unit="MB",
+        peer="the limit",
+        ratio=MAX_BASE / sum(sizes.values()),
+        limit=MAX_BASE,
+        packages=len(sizes),
+        largest={name: round(sizes[name], 1) for name in largest},
     )
-    added = ours - bare
-    print_result("import", figure=added, unit="s", ratio=bare / added, limit=0.3, **python)
     with tempfile.TemporaryDirectory() as folder:
         first, arguments = prepare(Path(folder), prompts)
-        again = median_seconds((str(COMMAND), *arguments))
+        (again,) = median_seconds((str(COMMAND), *arguments))
         script = IMPORTS.format(large=LARGE)
         done = run((sys.executable, "-c", script, json.dumps(arguments)))
     print_result(
@@ -60,22 +92,64 @@ def main(prompts: int) -> None:
         unit="s",
         peer="the first run, of a server that replies at once",
         ratio=first / again,
-        limit=1.5,
+        limit=0.5,
         peer_figure=round(first, 2),
         prompts=prompts,
         imports=done.stderr.splitlines()[-1].split(),
     )
 
 
-def median_seconds(command: Sequence[str]) -> float:
-    """The median seconds of a command, from start to exit."""
-    run(command)  # warm up: compiles modules and fills the disk cache
-    taken = []
-    for _ in range(RUNS):
-        started = time.perf_counter()
-        run(command)
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
+def base_packages() -> Iterator[tuple[str, list[Path]]]:
+    """Each package of a base install with its files, without byte code."""
+    compile_dir(ROOT / "src", quiet=2)  # as pip does
+    yield "bakeoff", [file for file in (ROOT / "src").rglob("*") if is_source(file)]
+    for name in sorted(base_requirements()):
+        files = (Path(str(file.locate())) for file in distribution(name).files or ())
+        yield name, [file for file in files if is_source(file)]
+
+
+def base_requirements() -> set[str]:
+    """The names of all packages that bakeoff requires without extras."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pending = [*named(project["dependencies"])]
+    seen = set()
+    while pending:
+        name, extra = pending.pop()
+        if (name, extra) not in seen:
+            seen.add((name, extra))
+            pending += named(distribution(name).requires or (), extra)
+    return {name for name, _ in seen}
+
+
+def named(requirements: Iterable[str], extra: str = "") -> Iterator[tuple[str, str]]:
+    """The package and each extra (or "") of the requirements that hold here."""
+    for requirement in map(Requirement, requirements):
+        if not requirement.marker or requirement.marker.evaluate({"extra": extra}):
+            for wanted in ("", *requirement.extras):
+                yield canonicalize_name(requirement.name), wanted
+
+
+def is_source(file: Path) -> bool:
+    """Whether a file of a package is installed from its wheel, unlike byte code."""
+    return file.is_file() and file.suffix != ".pyc"
+
+
+def size_of(file: Path) -> int:
+    """The disk usage in bytes of an installed file and of its byte code."""
+    code = Path(cache_from_source(str(file))) if file.suffix == ".py" else file
+    return sum(512 * each.stat().st_blocks for each in {file, code} if each.is_file())
+
+
+def median_seconds(*commands: Sequence[str]) -> list[float]:
+    """The median seconds of each command, from start to exit; they run in turn."""
+    taken: list[list[float]] = [[] for _ in commands]
+    for number in range(RUNS + 1):
+        for command, seconds in zip(commands, taken, strict=True):
+            started = time.perf_counter()
+            run(command)
+            if number:  # the first run compiles modules and fills the disk cache
+                seconds.append(time.perf_counter() - started)
+    return [statistics.median(seconds) for seconds in taken]
 
 
 def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
 
-from bakeoff.cli import compare, run_with_exit_code
+from bakeoff.cli import run_with_exit_code
+from bakeoff.cli.comparison import compare
 from bakeoff.config import Config, Spec, load_config
 from bakeoff.errors import ConfigError
 

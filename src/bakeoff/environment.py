@@ -14,9 +14,8 @@ from bakeoff.errors import ConfigError
 
 _PACKAGES = (
     "bakeoff",
+    "aiohttp",
     "any-llm-sdk",
-    "openai",
-    "anthropic",
     "genai-prices",
     "xllamacpp",
     "torch",
@@ -27,8 +26,6 @@ _PACKAGES = (
     "datasets",
     "numpy",
     "scipy",
-    "altair",
-    "vl-convert-python",
 )
 
 _SECRET_SUFFIXES = ("KEY", "TOKEN", "SECRET", "PASSWORD")

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+from importlib import import_module
 from pathlib import Path
 
 import bakeoff
@@ -20,6 +21,19 @@ def test_all_has_every_public_import_once() -> None:
     }
     assert set(bakeoff.__all__) == {name for name in imported if not name.startswith("_")}
     assert len(bakeoff.__all__) == len(set(bakeoff.__all__))
+
+
+def test_each_name_comes_from_the_module_that_type_checkers_see() -> None:
+    tree = ast.parse(SOURCE)
+    typed = {
+        alias.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bakeoff.")
+        for alias in node.names
+    }
+    assert typed == bakeoff._MODULES
+    for name, module in typed.items():
+        assert getattr(bakeoff, name) is getattr(import_module(module), name)
 
 
 def test_dir_lists_exactly_the_public_names() -> None:

@@ -26,7 +26,7 @@ from bakeoff.records.pair_summary import (
 )
 from bakeoff.records.plan import Plan
 from bakeoff.records.prompt import CLUSTER_TAG, Criterion, Message, PrefixedPrompt, Prompt, Role
-from bakeoff.records.record import Record, content_key, intern_fields_set
+from bakeoff.records.record import Record, content_key, intern_fields_set, list_key
 from bakeoff.records.results import (
     HUMAN_PREFIX,
     SCHEMA,
@@ -34,7 +34,6 @@ from bakeoff.records.results import (
     HumanSample,
     Judgments,
     Results,
-    register_views,
 )
 from bakeoff.records.runs import PairRun, StoredRun
 from bakeoff.records.summary import (
@@ -121,8 +120,8 @@ __all__ = [
     "Winner",
     "content_key",
     "intern_fields_set",
+    "list_key",
     "merged_design",
     "ordinal",
-    "register_views",
     "total_or_none",
 ]

@@ -1,7 +1,9 @@
 """Untrusted text for a terminal: control characters escaped, lines wrapped, encodings respected."""
 
 import codecs
+import io
 import re
+import sys
 from collections.abc import Iterator
 
 from rich.cells import cell_len, chop_cells, set_cell_size
@@ -35,6 +37,13 @@ def escape_controls(text: str) -> str:
     """
     text = text.replace("\r\n", "\n").replace("\t", "    ")
     return _CONTROLS.sub(lambda match: _escape(match.group()), text)
+
+
+def transliterate_output() -> None:
+    """Have stdout and stderr transliterate characters that their encoding lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=TRANSLITERATE)
 
 
 def transliterate(text: str, encoding: str) -> str:

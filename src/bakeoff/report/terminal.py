@@ -4,7 +4,6 @@ Control characters in texts of models, judges, files and servers are escaped, an
 the terminal's encoding lacks are transliterated.
 """
 
-import io
 import logging
 import sys
 from collections.abc import Iterable, Iterator
@@ -23,7 +22,6 @@ from bakeoff.records import Failure, Judgment, ModelSummary, Outcome, PairSummar
 from bakeoff.redact import masked, redact
 from bakeoff.report.plain_text import (
     MAX_LINE,
-    TRANSLITERATE,
     escape_controls,
     escape_json,
     shorten,
@@ -54,13 +52,6 @@ def make_console(*, errors: bool = False, quiet: bool = False) -> Console:
     """A console for stdout or stderr; without colors and live displays if it is not a terminal."""
     stream: TextIO = sys.stderr if errors else sys.stdout
     return Console(stderr=errors, quiet=quiet, force_interactive=None if stream.isatty() else False)
-
-
-def transliterate_output() -> None:
-    """Have stdout and stderr transliterate characters that their encoding lacks."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=TRANSLITERATE)
 
 
 def log_to(console: Console) -> None:

@@ -542,6 +542,18 @@ def test_report_writes_the_page_and_its_charts(call: Call, monkeypatch: pytest.M
     assert call("report", ".").stdout == "report.html\n"
 
 
+def test_a_page_needs_no_extra_and_charts_as_files_name_theirs(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    Path("results.json").write_text(sample_results().to_json())
+    done = call("report", "results.json", "--charts", "figures")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "bakeoff: a chart as a file needs: pip install 'bakeoff[figures]'\n"
+    assert not Path("report.html").exists()
+    assert call("report", "results.json").stdout == "report.html\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

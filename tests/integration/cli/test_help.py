@@ -1,5 +1,6 @@
 """README, help, flags, config fields and extras are consistent."""
 
+import inspect
 import os
 import re
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+from bakeoff.cli import app, store
 from bakeoff.config import Config
 from bakeoff.plugins import GENERATORS, JUDGES, backend_names, load_backend
 
@@ -36,6 +38,13 @@ def test_every_field_is_a_flag_and_every_flag_a_field() -> None:
     flags = set(re.findall(r"^│ --([a-z-]+)", help_text(), re.MULTILINE))
     fields = {(field.alias or name) for name, field in Config.model_fields.items()}
     assert flags - {"config"} == {name.replace("_", "-") for name in fields}
+
+
+def test_the_help_of_each_command_is_the_docstring_of_its_function() -> None:
+    for name in app:
+        if not name.startswith("-"):
+            function = app[name].default_command
+            assert app[name].help == (inspect.getdoc(function) if function else store.app.help)
 
 
 def test_every_path_of_the_readmes_tree_exists() -> None:

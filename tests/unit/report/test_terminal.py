@@ -13,6 +13,7 @@ from rich.console import Console
 
 from bakeoff.analysis.summarize import summarize
 from bakeoff.records import Failure, Judgment, Results, Scores
+from bakeoff.report.plain_text import transliterate_output
 from bakeoff.report.terminal import (
     log_to,
     make_console,
@@ -21,7 +22,6 @@ from bakeoff.report.terminal import (
     print_json,
     print_path,
     print_results,
-    transliterate_output,
 )
 from tests.builders import make_results, sample_results
 from tests.unit.analysis.builders import evidence, failure, judgment, texts, won
