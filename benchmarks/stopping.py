@@ -44,13 +44,13 @@ from bakeoff.evaluation import sequential
 from bakeoff.evaluation.sequential import MIN_PROMPTS, Schedule
 from bakeoff.records import Judgment, Message, Outcome, Prompt, Verdict
 from bakeoff.stats import sequential as betting
+from bakeoff.stats.detectable_rates import sequential_factor
 from bakeoff.stats.intervals import win_rate
 from bakeoff.stats.power import (
     OrderVariances,
     prompts_for_equivalence,
     prompts_needed,
     second_order_may_matter,
-    sequential_factor,
 )
 from bakeoff.stats.sequential import SequentialTest, mean_confidence_sequence
 
@@ -497,7 +497,7 @@ def measure_planning() -> None:
         "stopping:planning",
         figure=times,
         unit="times the prompts of a fixed number, for 80 % power at any look, in the median",
-        peer=f"the {sequential_factor(0.05):.3g} of stats/power.py",
+        peer=f"the {sequential_factor(0.05):.3g} of stats/detectable_rates.py",
         ratio=sequential_factor(0.05) / times,
         planned={f"at_{alpha:g}": round(sequential_factor(alpha), 2) for alpha in ALPHAS},
         runs=PLANNED_RUNS,

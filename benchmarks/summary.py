@@ -9,6 +9,9 @@ bias, agreement and verdict; and the same for a tenth and three tenths of the pr
 not include making the records, but `peak_gb` includes their memory; each size runs in its own
 process. `us_per_judgment` shows whether time grows linearly with judgments.
 
+`memory`: the peak memory of a process that has 20,000 pairs with their texts, judged in both orders
+by one judge, and does what a run does after the last verdict: digest, summary, page and files.
+
 `ratings`: 10 models on 10,000 prompts, every pair, 1,000 resamples of prompts, against Evalica's
 bootstrap, which resamples outcomes (20 of them, scaled by 50).
 
@@ -22,8 +25,10 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -33,15 +38,21 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bakeoff.analysis.summarize import summarize
+from bakeoff.records import Evidence, Results
+from bakeoff.report.export import save
+from bakeoff.report.page.page import render_page
+from bakeoff.report.provenance import input_digest
 from bakeoff.stats.agreement import cohen_kappa
 from bakeoff.stats.ratings import PairwiseOutcomes, bradley_terry
 from bakeoff.stats.results import Estimate
 
 JUDGES = 5
 LIMIT_S = 20
-ONCE = "--once"
+ONCE, END = "--once", "--end"
+END_PAIRS, END_LIMIT_MB = 20_000, 350
 MODELS, RATED, RESAMPLES, THEIRS = 10, 10_000, 1_000, 20
 
+EMPTY = Evidence(models=("a", "b"), prompts=(), completions=(), judgments=(), failures=())
 Values = NDArray[np.float64]
 T = TypeVar("T")
 
@@ -49,6 +60,7 @@ T = TypeVar("T")
 def main(prompts: int) -> None:
     """Measure all three, and print a line each."""
     measure_summary(prompts)
+    measure_memory()
     measure_ratings()
     for n in (1_000, 100_000):
         measure_interval(n)
@@ -57,7 +69,7 @@ def main(prompts: int) -> None:
 def measure_summary(prompts: int) -> None:
     """Summaries of `prompts` prompts and of fewer, each in its own process."""
     sizes = (prompts // 10, 3 * prompts // 10, prompts)
-    results = [run_in_process(size) for size in sizes]
+    results = [run_in_process(ONCE, size) for size in sizes]
     largest = results[-1]
     print_result(
         "summary",
@@ -77,9 +89,23 @@ def measure_summary(prompts: int) -> None:
     )
 
 
-def run_in_process(prompts: int) -> dict[str, float]:
-    """The parsed output of `summarize_once` in a new process."""
-    command = [sys.executable, __file__, ONCE, str(prompts)]
+def measure_memory() -> None:
+    """The peak memory of the end of a run, in its own process."""
+    result = run_in_process(END, END_PAIRS)
+    print_result(
+        "memory",
+        figure=1000 * result["peak_gb"],
+        unit=f"MB at the end of a run of {END_PAIRS:,} pairs",
+        peer=f"the {END_LIMIT_MB} MB that it should need at most",
+        ratio=END_LIMIT_MB / (1000 * result["peak_gb"]),
+        **result,
+        versions=versions("numpy", "scipy", "pydantic"),
+    )
+
+
+def run_in_process(flag: str, prompts: int) -> dict[str, float]:
+    """The parsed output of this script with a flag in a new process."""
+    command = [sys.executable, __file__, flag, str(prompts)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     result: dict[str, float] = json.loads(done.stdout)
     return result
@@ -103,6 +129,25 @@ def summarize_once(prompts: int) -> None:
     assert pair.controls.rate
     result = {"judgments": len(evidence.judgments), "seconds": round(seconds, 2)}
     print(json.dumps({**result, "records_gb": round(records, 2), "peak_gb": round(peak(), 2)}))
+
+
+def end_run(prompts: int) -> None:
+    """The end of a run, and the memory of the process after the imports, the records, and it."""
+    render_page(Results.of(EMPTY, summarize(EMPTY), {}, {}))  # imports what is imported late
+    imported = peak()
+    gc.disable()
+    evidence = synthetic_evidence(prompts, 1)
+    gc.enable()
+    gc.collect()
+    records = peak()
+    started = time.perf_counter()
+    inputs = input_digest(evidence, [{}])
+    with tempfile.TemporaryDirectory() as folder:
+        save(Results.of(evidence, summarize(evidence), {}, {}), Path(folder), inputs)
+    seconds = time.perf_counter() - started
+    sizes = {"imports_gb": imported, "records_gb": records, "peak_gb": peak()}
+    rounded = {name: round(size, 3) for name, size in sizes.items()}
+    print(json.dumps({"seconds": round(seconds, 2), **rounded}))
 
 
 def peak() -> float:
@@ -195,5 +240,7 @@ def time_call(work: Callable[[], T]) -> tuple[float, T]:
 if __name__ == "__main__":
     if sys.argv[1:2] == [ONCE]:
         summarize_once(int(sys.argv[2]))
+    elif sys.argv[1:2] == [END]:
+        end_run(int(sys.argv[2]))
     else:
         main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)

@@ -1,6 +1,7 @@
 """Makes evidence of any size from a seed, with texts that resemble model completions."""
 
 import random
+import sys
 from collections.abc import Iterator
 
 from bakeoff.records import (
@@ -12,6 +13,7 @@ from bakeoff.records import (
     Prompt,
     Scores,
     Verdict,
+    intern_fields_set,
 )
 
 TAGS = ("explanation", "code", "writing", "maths", "travel", "health", "law", "cooking")
@@ -90,11 +92,12 @@ def synthetic_evidence(prompts: int, judges: int) -> Evidence:
     """Two models, `prompts` prompts, both orders: 2 x `prompts` x `judges` judgments.
 
     Completions have about 400 characters; one in a thousand contains a prompt injection. Every
-    judgment has a reason and scores; the judges' scores are correlated.
+    judgment has a reason and scores; the judges' scores are correlated. As in a run, records share
+    field sets and names.
     """
     draw = random.Random(0)
     ids = [f"p{number:06d}" for number in range(prompts)]
-    all_prompts = tuple(_prompt(draw, id_) for id_ in ids)
+    all_prompts = tuple(intern_fields_set(_prompt(draw, id_)) for id_ in ids)
     models = ("tuned", "base")
     completions = tuple(_completion(draw, id_, model) for id_ in ids for model in models)
     judgments = tuple(row for id_ in ids for row in _judgments(draw, id_, judges))
@@ -128,27 +131,31 @@ def _prompt(draw: random.Random, id_: str) -> Prompt:
 def _completion(draw: random.Random, id_: str, model: str) -> ModelCompletion:
     text = text_of(draw) + _ORDER * (draw.random() < 0.001)
     completion = Completion(text=text, finish="stop", tokens=len(text) // 4)
-    return ModelCompletion(prompt_id=id_, model=model, completion=completion)
+    row = ModelCompletion(prompt_id=id_, model=model, completion=intern_fields_set(completion))
+    return intern_fields_set(row)
 
 
 def _judgments(draw: random.Random, id_: str, judges: int) -> Iterator[Judgment]:
     """Judgments of each judge in both orders: a common difference plus one of each judge."""
     lead = draw.gauss(0.3, 2)
+    names = [sys.intern(f"judge {judge + 1}") for judge in range(judges)]
     for judge in range(judges):
         own = lead + draw.gauss(0, 1.5)
         for sign, first, second in ((1, "tuned", "base"), (-1, "base", "tuned")):
             points = round(min(4, max(-4, sign * own + draw.gauss(0.4, 0.7))))
-            yield Judgment(
+            verdict = Verdict(
+                first=0.5 if points == 0 else float(points > 0),
+                scores=Scores(5 + points / 2, 5 - points / 2),
+                reason=draw.choice(_REASONS).format(draw.choice(_THINGS)),
+                raw=f'{{"first": {5 + points / 2}, "second": {5 - points / 2}}}',
+            )
+            row = Judgment(
                 prompt_id=id_,
-                judge=f"judge {judge + 1}",
+                judge=names[judge],
                 first=first,
                 second=second,
                 repeat=0,
                 sample=0,
-                verdict=Verdict(
-                    first=0.5 if points == 0 else float(points > 0),
-                    scores=Scores(5 + points / 2, 5 - points / 2),
-                    reason=draw.choice(_REASONS).format(draw.choice(_THINGS)),
-                    raw=f'{{"first": {5 + points / 2}, "second": {5 - points / 2}}}',
-                ),
+                verdict=intern_fields_set(verdict),
             )
+            yield intern_fields_set(row)

@@ -4,6 +4,7 @@ An unknown cost is None, never 0.
 """
 
 import re
+from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
@@ -32,9 +33,10 @@ def estimate_tokens(text: str) -> int:
     punctuation marks as 1. Estimates for English prose, code and JSON are within 10 % of the
     tokenizers of Qwen 2.5, SmolLM2 and Gemma 3; those for other scripts may be off by half.
     """
-    return round(sum(_tokens(piece.group()) for piece in _PIECE.finditer(text)))
+    return round(sum(map(_tokens, _PIECE.findall(text))))
 
 
+@lru_cache(maxsize=2**13)  # most pieces of a text are common words
 def _tokens(piece: str) -> float:
     first, length = piece[0], len(piece)
     if not first.isascii():

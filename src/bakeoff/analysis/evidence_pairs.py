@@ -70,14 +70,17 @@ def identical_completions(
 
     Whitespace does not distinguish completions.
     """
-    models_by_text: dict[tuple[str, int, str], list[str]] = defaultdict(list)
+    rows_by_sample: dict[tuple[str, int], list[ModelCompletion]] = defaultdict(list)
     for row in completions:
-        text = " ".join(row.completion.text.split())
-        models_by_text[row.prompt_id, row.sample, text].append(row.model)
+        rows_by_sample[row.prompt_id, row.sample].append(row)
     identical: dict[frozenset[str], set[tuple[str, int]]] = defaultdict(set)
-    for (prompt_id, sample, _), models in models_by_text.items():
-        for pair in combinations(models, 2):
-            identical[frozenset(pair)].add((prompt_id, sample))
+    for sample, rows in rows_by_sample.items():
+        models_by_text: dict[str, list[str]] = defaultdict(list)
+        for row in rows:
+            models_by_text[" ".join(row.completion.text.split())].append(row.model)
+        for models in models_by_text.values():
+            for pair in combinations(models, 2):
+                identical[frozenset(pair)].add(sample)
     return identical
 
 

@@ -11,8 +11,8 @@ and Srikant 2007, "Scaling up all pairs similarity search"), which needs no rand
 
 import re
 import unicodedata
+from array import array
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -136,16 +136,14 @@ class _Words(NamedTuple):
 
 def _coded_words(texts: Sequence[str]) -> _Words:
     vocabulary: dict[str, int] = {}
-    words_by_text = [_bounded(text.split(" ")) for text in texts]
-    for word in chain.from_iterable(words_by_text):
-        vocabulary.setdefault(word, len(vocabulary))
-    lengths = np.fromiter(map(len, words_by_text), dtype=np.intp, count=len(texts))
-    codes = np.fromiter(
-        map(vocabulary.__getitem__, chain.from_iterable(words_by_text)),
-        dtype=np.intp,
-        count=int(lengths.sum()),
+    codes, lengths = array("q"), array("q")
+    for text in texts:
+        words = _bounded(text.split(" "))
+        lengths.append(len(words))
+        codes.extend([vocabulary.setdefault(word, len(vocabulary)) for word in words])
+    return _Words(
+        np.array(codes, dtype=np.intp), np.repeat(np.arange(len(texts)), lengths), tuple(vocabulary)
     )
-    return _Words(codes, np.repeat(np.arange(len(texts)), lengths), tuple(vocabulary))
 
 
 def _with_common_passage(words: _Words, count: int) -> tuple[Codes, Codes]:

@@ -42,25 +42,30 @@ class _Remaining(NamedTuple):
     """Usage of the stored outcomes."""
 
 
-def estimate(pipeline: Pipeline, looks: tuple[Look, ...] = ()) -> Plan:
+def estimate(
+    pipeline: Pipeline, looks: tuple[Look, ...] = (), *, detectable_if_free: bool = True
+) -> Plan:
     """Return an upper bound of the remaining work of a pipeline, after `Pipeline.resume`.
 
-    `looks` are earlier looks at its pairs, which widen the intervals.
+    `looks` are earlier looks at its pairs, which widen the intervals. Without `detectable_if_free`,
+    `Plan.detectable` is None for a run that costs nothing: scipy takes long to import.
     """
     with pipeline.schedule.with_all_stages():
         usage = [
             *_estimate_models(pipeline),
             *(_estimate_judge(pipeline, name) for name in pipeline.judges),
         ]
-    return Plan(
+    plan = Plan(
         prompts=len(pipeline.prompts),
         usage=tuple(usage),
-        detectable=_detectable(pipeline, looks),
         notes=(
             *look_notes(pipeline.config.design.model_copy(update={"looks": looks})),
             *_notes(pipeline, usage),
         ),
     )
+    if not (plan.paid or detectable_if_free):
+        return plan
+    return plan.model_copy(update={"detectable": _detectable(pipeline, looks)})
 
 
 def check_budget(plan: Plan, config: Config) -> None:
@@ -91,8 +96,7 @@ def check_budget(plan: Plan, config: Config) -> None:
 def _detectable(pipeline: Pipeline, looks: tuple[Look, ...]) -> tuple[float, float] | None:
     """Return the win rates that the run tells from 0.5, by the procedure that will decide."""
     # Late: scipy takes long to import.
-    from bakeoff.stats.looks import obrien_fleming
-    from bakeoff.stats.power import detectable_rates, sequential_factor
+    from bakeoff.stats.detectable_rates import detectable_rates, sequential_factor
 
     config, n = pipeline.config, len(pipeline.prompts)
     if config.shard is not None:
@@ -100,7 +104,11 @@ def _detectable(pipeline: Pipeline, looks: tuple[Look, ...]) -> tuple[float, flo
     alpha = 0.05 / max(1, len(pipeline.schedule.progress))
     if looks or config.design.sequential:
         return detectable_rates(n, factor=sequential_factor(alpha))
-    return detectable_rates(n, level=1 - obrien_fleming(config.looks, alpha)[-1])
+    if config.looks > 1:
+        from bakeoff.stats.looks import obrien_fleming
+
+        alpha = obrien_fleming(config.looks, alpha)[-1]
+    return detectable_rates(n, level=1 - alpha)
 
 
 def _estimate_models(pipeline: Pipeline) -> Iterator[StageUsage]:
@@ -125,11 +133,16 @@ def _estimate_judge(pipeline: Pipeline, name: str) -> StageUsage:
     expected = {model: _expected_tokens(pipeline, model) for model in pipeline.models}
     maximal = {model: float(_max_tokens(pipeline, model)) for model in pipeline.models}
     sample = _sample(pending)
+    requests = [_judge_requests(pipeline, judge, key, expected) for key in sample]
+    texts = [pipeline.completions.get(text) for key in sample for text in key.completions]
+    complete = all(isinstance(text, Completion) for text in texts)
     remaining = _Remaining(
         len(pending),
         len(stored),
-        [_judge_requests(pipeline, judge, key, expected) for key in sample],
-        [_judge_requests(pipeline, judge, key, maximal) for key in sample],
+        requests,
+        requests
+        if complete
+        else [_judge_requests(pipeline, judge, key, maximal) for key in sample],
         [verdict.usage for verdict in stored if verdict.usage],
     )
     return _stage_usage(pipeline.config, "judgment", name, judge, remaining)
@@ -202,12 +215,11 @@ def _stage_usage(
     output = min(max_output, COMPLETION_TOKENS if stage == "completion" else VERDICT_TOKENS)
     if len(remaining.usages) >= _MIN_KNOWN:
         output = fmean(usage.output_tokens for usage in remaining.usages) / per_item
-    max_input = fmean(
-        _input_tokens(request)
-        for item_requests in remaining.longest_requests
-        for request in item_requests
-    )
-    usage = _usage(count, fmean(map(_input_tokens, requests)), output)
+    mean_input = max_input = fmean(map(_input_tokens, requests))
+    if remaining.longest_requests is not remaining.requests:
+        longest = [request for requests in remaining.longest_requests for request in requests]
+        max_input = fmean(map(_input_tokens, longest))
+    usage = _usage(count, mean_input, output)
     cost = estimate_cost(worker, usage)
     return row(
         input_tokens=usage.input_tokens,

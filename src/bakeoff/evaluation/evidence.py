@@ -20,6 +20,7 @@ from bakeoff.records import (
     Look,
     ModelCompletion,
     Prompt,
+    intern_fields_set,
 )
 
 
@@ -82,9 +83,10 @@ def _evidence(
         if isinstance(outcome, WorkError):
             failures.append(Failure.of(outcome, "completion", prompt.id, model, sample=sample))
         else:
-            completions.append(
-                ModelCompletion(prompt_id=prompt.id, model=model, sample=sample, completion=outcome)
+            row = ModelCompletion(
+                prompt_id=prompt.id, model=model, sample=sample, completion=outcome
             )
+            completions.append(intern_fields_set(row))
     judgments, failed_judgments = _judgments(pipeline, prompt_ids)
     used_ids = set().union(*prompt_ids.values())
     return Evidence(
@@ -113,5 +115,5 @@ def _judgments(pipeline: Pipeline, models: Collection[str]) -> tuple[list[Judgme
                 failure = Failure.of(verdict, "judgment", key.prompt_id, judge)
                 failures.append(failure.for_pair(key.first, key.second, key.repeat, key.sample))
             else:
-                judgments.append(pipeline.judgment(key, verdict))
+                judgments.append(intern_fields_set(pipeline.judgment(key, verdict)))
     return judgments, failures

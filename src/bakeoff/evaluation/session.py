@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -19,6 +20,7 @@ from bakeoff.evaluation.participants import (
     open_participants,
 )
 from bakeoff.evaluation.pipeline import Pipeline
+from bakeoff.evaluation.preload import preload_summary
 from bakeoff.evaluation.run_history import RunHistory, load_history
 from bakeoff.evaluation.votes.merge import with_votes
 from bakeoff.evaluation.votes.queue import all_voted
@@ -30,6 +32,7 @@ from bakeoff.records import (
     Plan,
     Results,
     StageUsage,
+    intern_fields_set,
 )
 from bakeoff.redact import masked
 from bakeoff.report.export import VOTES, check_writable, is_saved, save
@@ -105,12 +108,15 @@ async def _run_pipeline(
             await pipeline.resume()
             checks = DriftChecks(pipeline, history)
             if pipeline.has_work:
-                upper_bound = await asyncio.to_thread(estimate, pipeline, history.looks)
+                upper_bound = await asyncio.to_thread(
+                    estimate, pipeline, history.looks, detectable_if_free=False
+                )
                 check_budget(upper_bound, pipeline.config)
                 await pipeline.prepare()
                 agree(upper_bound)
             with stop_token.mark_in_flight():
-                await pipeline.run()
+                async with preload_summary() if pipeline.has_work else nullcontext():
+                    await pipeline.run()
                 drifts = await checks.run()
         finally:
             for worker in pipeline.workers:
@@ -190,7 +196,7 @@ def _draw_prompts(config: Config) -> PromptSample:
             f"prompts with a tag {CLUSTER_TAG!r} belong together, and whoever looks at them one "
             "by one cannot tell: leave out --stop early and --pairs adaptive"
         )
-    return drawn._replace(prompts=prompts)
+    return drawn._replace(prompts=tuple(map(intern_fields_set, prompts)))
 
 
 def _summarize(

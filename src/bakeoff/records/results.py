@@ -1,7 +1,8 @@
 """Evidence of an evaluation, and the results document (`results.json`)."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, overload
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, cast, overload
 
 from pydantic import Field, GetCoreSchemaHandler, JsonValue
 from pydantic_core import CoreSchema, core_schema
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import polars
 
 SCHEMA = "bakeoff/1"
+_ROWS = ("prompts", "completions", "judgments", "failures")  # fields of `Results`
 HUMAN_PREFIX = "human:"  # prefix of the origin of a judge that is a person
 
 HumanSample = Literal["random", "chosen"]
@@ -83,22 +85,9 @@ class Views(Protocol):
         """Return the HTML that a notebook shows."""
 
 
-_load_views: Callable[[], Views] | None = None
-
-
-def register_views(load: Callable[[], Views]) -> None:
-    """Set the function that imports the views; `bakeoff/__init__.py` calls it.
-
-    `records` is in a lower layer than `report`, so it does not import the views itself.
-    """
-    global _load_views
-    _load_views = load
-
-
 def _views() -> Views:
-    if _load_views is None:
-        raise RuntimeError("no views are registered: import bakeoff first")
-    return _load_views()
+    """The module `bakeoff.report.views`, by name: `records` is in a lower layer than `report`."""
+    return cast(Views, import_module("bakeoff.report.views"))
 
 
 class Judgments(tuple[Judgment, ...]):
@@ -203,6 +192,26 @@ class Results(Record):
     def to_json(self) -> str:
         """Return the document as indented JSON with a final newline."""
         return self.model_dump_json(by_alias=True, indent=1) + "\n"
+
+    def json_parts(self, block_size: int = 1_000) -> Iterator[bytes]:
+        """Yield `to_json` in UTF-8, in parts of at most `block_size` records."""
+        opening, closing, bracket = b"{", b"\n ]\n}", b"["
+        for name in type(self).model_fields:
+            rows = getattr(self, name)
+            if name not in _ROWS or len(rows) <= block_size:
+                yield opening + self._field_json(name, rows)[1:-2]
+            else:
+                for start in range(0, len(rows), block_size):
+                    part = self._field_json(name, rows[start : start + block_size])
+                    head, _, records = part.removesuffix(closing).partition(bracket)
+                    yield (opening + head[1:] + bracket if start == 0 else b",") + records
+                yield closing[:-2]
+            opening = b","
+        yield b"\n}\n"
+
+    def _field_json(self, name: str, value: object) -> bytes:
+        document = self.model_copy(update={name: value})
+        return document.model_dump_json(by_alias=True, indent=1, include={name}).encode()
 
     @overload
     def comparisons(self, frame: Literal["pandas"]) -> "pandas.DataFrame": ...

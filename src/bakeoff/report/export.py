@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,10 +45,18 @@ def save(results: Results, out: Path, inputs: str = "") -> None:
     `inputs` is the `input_digest` by which `is_saved` recognizes the files. Raises ConfigError if a
     file cannot be written.
     """
-    document, page = _encode(results.to_json()), _encode(_page(results).html)
+    page, sha256 = _encode(_page(results).html), hashlib.sha256()
     _rename_other(results, out)
-    write_file(out / RESULTS, document)
-    write_file(out / REPORT, page + fingerprint(inputs, document, page) if inputs else page)
+    write_file(out / RESULTS, _hashed(results.json_parts(), sha256))
+    line = fingerprint(inputs, sha256.hexdigest(), page) if inputs else b""
+    write_file(out / REPORT, (page, line))
+
+
+def _hashed(parts: Iterable[bytes], sha256: "hashlib._Hash") -> Iterator[bytes]:
+    """Yield the parts, and add each to the hash."""
+    for part in parts:
+        sha256.update(part)
+        yield part
 
 
 def is_saved(out: Path, inputs: str) -> bool:
@@ -80,7 +88,7 @@ def checked_page(results: Results, links: Sequence[tuple[str, str]] = ()) -> "Pa
 
 
 def _page(results: Results, links: Sequence[tuple[str, str]] = ()) -> "Page":
-    from bakeoff.report.page.page import render_page  # with altair, which is slow to import
+    from bakeoff.report.page.page import render_page  # with jinja2, which few commands need
 
     return render_page(results, links)
 
@@ -90,8 +98,8 @@ def _encode(text: str) -> bytes:
     return text.encode(errors="backslashreplace")
 
 
-def write_file(path: Path, content: str | bytes) -> None:
-    """Write a file atomically; ConfigError if that fails."""
+def write_file(path: Path, content: str | bytes | Iterable[bytes]) -> None:
+    """Write a text, or bytes in parts, atomically; ConfigError if that fails."""
     try:
         write_atomically(path, _encode(content) if isinstance(content, str) else content)
     except OSError as error:

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from pydantic import JsonValue
 
 from bakeoff.config import Config
-from bakeoff.records import Evidence, Results, content_key
+from bakeoff.records import Evidence, Results, list_key
 
 # Fields of a config that set where results are kept, how they are shown, and the speed and price of
 # a run: two runs that differ only in these make the same comparison.
@@ -18,6 +19,9 @@ OPERATIONAL_FIELDS = (
     *("max_failures", "max_concurrency", "rpm", "tpm", "batch", "ray"),
     *("max_cost", "yes", "env_file"),
 )
+
+_ROWS = ("prompts", "completions", "judgments", "failures")  # fields of evidence
+_BLOCK_SIZE = 1_000  # rows
 
 _LINE = "\n<!-- inputs {}, fingerprint {} -->\n"
 _LINE_LENGTH = len(_LINE.format("0" * 64, "0" * 64))
@@ -62,12 +66,12 @@ def content_hashes(results: Results) -> dict[str, str]:
     Two files have an equal hash if their part has equal content.
     """
     return {
-        "prompts": content_key([prompt.conversation() for prompt in results.prompts]),
-        "completions": content_key(
-            [[c.prompt_id, c.model, c.sample, c.completion.text] for c in results.completions]
+        "prompts": list_key(prompt.conversation() for prompt in results.prompts),
+        "completions": list_key(
+            [c.prompt_id, c.model, c.sample, c.completion.text] for c in results.completions
         ),
-        "verdicts": content_key(
-            [[j.prompt_id, j.judge, j.first, j.repeat, j.verdict.first] for j in results.judgments]
+        "verdicts": list_key(
+            [j.prompt_id, j.judge, j.first, j.repeat, j.verdict.first] for j in results.judgments
         ),
     }
 
@@ -77,7 +81,19 @@ def input_digest(evidence: Evidence, context: Sequence[Mapping[str, JsonValue]])
 
     `context` are the config and the environment, whose package versions identify the code.
     """
-    return digest((evidence.model_dump_json(), json.dumps(list(context))))
+    return digest(chain(_serialized_parts(evidence), [json.dumps(list(context))]))
+
+
+def _serialized_parts(evidence: Evidence) -> Iterator[str]:
+    """Yield the evidence as JSON in parts of bounded size, instead of all of it at once."""
+    yield evidence.model_dump_json(exclude={*_ROWS, "null_check"})
+    for name in _ROWS:
+        rows = getattr(evidence, name)
+        for start in range(0, len(rows), _BLOCK_SIZE):
+            block = evidence.model_copy(update={name: rows[start : start + _BLOCK_SIZE]})
+            yield block.model_dump_json(include={name})
+    if evidence.null_check:
+        yield from _serialized_parts(evidence.null_check)
 
 
 def digest(parts: Iterable[str | bytes]) -> str:
@@ -90,11 +106,11 @@ def digest(parts: Iterable[str | bytes]) -> str:
     return sha256.hexdigest()
 
 
-def fingerprint(inputs: str, document: bytes, page: bytes) -> bytes:
+def fingerprint(inputs: str, document: str, page: bytes) -> bytes:
     """The last line of a saved `report.html`, by which `is_current` detects changes.
 
-    It holds the digest `inputs`, and a digest over it, `results.json` (`document`) and the page
-    before this line.
+    It holds the digest `inputs`, and a digest over it, the SHA-256 `document` of `results.json` and
+    the page before this line.
     """
     return _LINE.format(inputs, digest((inputs, document, page))).encode()
 
@@ -107,6 +123,8 @@ def is_current(inputs: str, document: Path, page: Path) -> bool:
     try:
         content = page.read_bytes()
         body, line = content[:-_LINE_LENGTH], content[-_LINE_LENGTH:]
-        return line == fingerprint(inputs, document.read_bytes(), body)
+        with document.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return line == fingerprint(inputs, sha256, body)
     except OSError:
         return False

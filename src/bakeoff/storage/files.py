@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -14,8 +14,8 @@ def cache_dir() -> Path:
     return Path(os.environ.get("BAKEOFF_CACHE") or user_cache_path("bakeoff"))
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that readers see either its old or its new content.
+def write_atomically(path: Path, content: bytes | Iterable[bytes]) -> None:
+    """Write a file, at once or in parts, so that readers see its old or its new content.
 
     Raises OSError if it cannot be written; the temporary file is removed then.
     """
@@ -24,13 +24,14 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Like `write_atomically`, but raises FileExistsError if the file exists."""
+    """Like `write_atomically`, but durably; raises FileExistsError if the file exists."""
     with _temporary_file(path, content) as temporary:
+        _sync(temporary)
         name_new(temporary, path)
 
 
 def name_new(temporary: Path, path: Path) -> None:
-    """Rename a complete file to `path`. Raises FileExistsError if that exists."""
+    """Rename a complete file to `path`, durably. Raises FileExistsError if that exists."""
     try:
         os.link(temporary, path)
     except FileExistsError:
@@ -40,6 +41,17 @@ def name_new(temporary: Path, path: Path) -> None:
         temporary.replace(path)
     else:
         temporary.unlink()
+    with suppress(OSError):  # not every system can open a folder
+        _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Wait until the content of a file, or the names in a folder, survive a power loss."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def temporary_name(path: Path) -> Path:
@@ -49,12 +61,12 @@ def temporary_name(path: Path) -> Path:
 
 
 @contextmanager
-def _temporary_file(path: Path, content: bytes) -> Iterator[Path]:
+def _temporary_file(path: Path, content: bytes | Iterable[bytes]) -> Iterator[Path]:
     """Write a temporary file beside `path`; remove it on exit if it still exists."""
     temporary = temporary_name(path)
     try:
         with temporary.open("xb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
         yield temporary
     finally:
         with suppress(OSError):

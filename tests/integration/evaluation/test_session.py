@@ -177,7 +177,7 @@ import sys
 from pathlib import Path
 import bakeoff
 bakeoff.run(bakeoff.Config.model_validate_json(Path(sys.argv[1]).read_bytes()))
-large = ("torch", "transformers", "any_llm", "openai", "altair", "vl_convert", "scipy", "numpy")
+large = ("torch", "transformers", "any_llm", "openai", "scipy", "numpy")
 print(*(name for name in large if name in sys.modules))
 """
 

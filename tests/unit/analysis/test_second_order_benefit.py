@@ -13,7 +13,8 @@ from bakeoff.analysis.aggregate import Panel, compare
 from bakeoff.analysis.pair_data import AnalysisConfig, PairData
 from bakeoff.analysis.second_order_benefit import second_order_may_matter
 from bakeoff.records import Design, Judgment
-from bakeoff.stats.power import OrderVariances, sequential_factor
+from bakeoff.stats.detectable_rates import sequential_factor
+from bakeoff.stats.power import OrderVariances
 from tests.unit.analysis.builders import both, judgment, won
 
 

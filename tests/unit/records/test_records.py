@@ -662,10 +662,20 @@ def test_results_round_trip_through_json(result: Results) -> None:
     assert Results.model_validate_json(text) == result
 
 
+@given(results, st.integers(1, 3))
+def test_the_parts_of_a_document_make_the_document(result: Results, block_size: int) -> None:
+    assert b"".join(result.json_parts(block_size)) == result.to_json().encode()
+
+
 def test_probabilities_round_trip_through_json_exactly() -> None:
     for first in itertools.chain((1 / 3, math.nextafter(1, 0), 5e-324), (n / 7 for n in range(8))):
         verdict = Verdict(first=first)
         assert Verdict.model_validate_json(verdict.model_dump_json()).first == first
+
+
+@given(st.lists(jsons))
+def test_the_key_of_a_list_is_that_of_its_items_one_by_one(items: list[Any]) -> None:
+    assert records.list_key(iter(items)) == content_key(items)
 
 
 def test_interned_field_sets_are_shared_and_records_stay_equal() -> None:

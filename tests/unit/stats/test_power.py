@@ -6,19 +6,18 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, norm
 
+from bakeoff.stats.detectable_rates import detectable_rates, sequential_factor
 from bakeoff.stats.power import (
     Codes,
     OrderVariances,
     Values,
     detectable_effect,
-    detectable_rates,
     difference_sd,
     power_analysis,
     prompts_for_equivalence,
     prompts_needed,
     same_verdict_probability,
     second_order_may_matter,
-    sequential_factor,
     variance_components,
     z_sum,
 )

@@ -33,9 +33,10 @@ from bakeoff.report.text.runs import history_lines
 from bakeoff.report.text.summary import baseline_lines, p_value, pair_sections, rating_notes
 from bakeoff.report.text.verdict_line import outcome_label, what_would_change
 
-_VENDORED = {  # file to the file of its license
-    "vendor/markdown-it.umd.min.js": "vendor/LICENSE.markdown-it",
-    "vendor/purify.min.js": "vendor/LICENSE.dompurify",
+_VENDORED = {  # license file to the scripts under it
+    "LICENSE.vega": ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js"),
+    "LICENSE.markdown-it": ("markdown-it.umd.min.js",),
+    "LICENSE.dompurify": ("purify.min.js",),
 }
 _SCRIPTS = (
     *("page.js", "dom.js", "markdown.js", "word_diff.js"),
@@ -69,11 +70,14 @@ class PairSection(NamedTuple):
 def render_page(results: Results, links: Sequence[tuple[str, str]] = ()) -> Page:
     """The page of results; `links` are the text and URL of further links in its navigation."""
     by_pair = pair_data_of(results)
-    own = [*(_licensed(*names) for names in _VENDORED.items()), *map(_read, _SCRIPTS)]
-    scripts = [_script(charts.vega_script()), _script("\n".join(own))]
-    style = Markup("\n".join(map(_read, _STYLES)))  # noqa: S704 - our own files
+    style, scripts = _style(), _scripts()
     policy = _policy(style, scripts)
     order = [prompt.id for prompt in results.prompts]
+    sections = [
+        _pair_section(results, pair, by_pair.get((pair.a, pair.b)), order)
+        for pair in results.summary.pairs
+    ]
+    summary_charts = charts.summary_charts(results.summary)
     html = (
         _environment()
         .get_template("page.html.j2")
@@ -85,11 +89,8 @@ def render_page(results: Results, links: Sequence[tuple[str, str]] = ()) -> Page
             style=style,
             scripts=scripts,
             themes={"light": charts.theme(dark=False), "dark": charts.theme(dark=True)},
-            charts=charts.summary_charts(results.summary),
-            sections=[
-                _pair_section(results, pair, by_pair.get((pair.a, pair.b)), order)
-                for pair in results.summary.pairs
-            ],
+            charts=summary_charts,
+            sections=sections,
             run_lines=run_lines(results.run_usage),
             history=[
                 line for pair in results.summary.pairs for line in history_lines(results, pair)
@@ -142,16 +143,28 @@ def _hashes(sources: Sequence[Markup]) -> str:
     return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
 
 
-def _licensed(script: str, license_file: str) -> str:
-    """A vendored script after its license, without the reference to its source map."""
-    source, _, _ = _read(script).partition("//# sourceMappingURL=")
-    return f"/*!\n{_read(license_file)}\n*/\n{source}"
+@cache
+def _style() -> Markup:
+    return Markup("\n".join(map(_read, _STYLES)))  # noqa: S704 - our own files
+
+
+@cache
+def _scripts() -> tuple[Markup, Markup]:
+    """The vendored scripts with their licenses, and our own."""
+    vendored = "\n".join(_licensed(*item) for item in _VENDORED.items())
+    return _script(vendored), _script("\n".join(map(_read, _SCRIPTS)))
+
+
+def _licensed(license_file: str, scripts: Sequence[str]) -> str:
+    """Vendored scripts after their license, without the references to their source maps."""
+    sources = [_read(f"vendor/{name}").partition("//# sourceMappingURL=")[0] for name in scripts]
+    return "\n".join((f"/*!\n{_read(f'vendor/{license_file}')}\n*/", *sources))
 
 
 def _script(source: str) -> Markup:
     """A script for use in HTML: a `</script` in a string does not end the element."""
     safe = source.replace("</script", r"<\/script").replace("<!--", r"<\!--")
-    return Markup(safe)  # noqa: S704 - our own files, and those of Vega
+    return Markup(safe)  # noqa: S704 - our own files, and vendored ones
 
 
 @cache

@@ -8,7 +8,7 @@ import base64
 import json
 import zlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from statistics import pstdev
@@ -209,8 +209,8 @@ def _bodies(
     results: Results,
     all_data: Sequence[PairData],
     suspicious: _Suspicious,
-) -> list[dict[str, JsonValue]]:
-    """The texts of each prompt, completions by model, verdicts and failures by pair of models."""
+) -> Iterator[dict[str, JsonValue]]:
+    """Yield texts of each prompt, completions by model, verdicts and failures by model pair."""
     texts: Mapping[str, Mapping[str, Sequence[Completion]]] = (
         all_data[0].completions if all_data else {}
     )
@@ -219,8 +219,8 @@ def _bodies(
     judgment_failures = [_by_prompt(data.failures) for data in all_data]
     completion_failures = _by_prompt([f for f in results.failures if f.stage == "completion"])
     models = [model.model for model in results.summary.models]
-    return [
-        {
+    for prompt in prompts:
+        yield {
             "turns": [[message.role, message.content] for message in prompt.messages],
             "reference": prompt.reference,
             "criteria": [[c.name, c.description, c.weight] for c in prompt.criteria],
@@ -247,8 +247,6 @@ def _bodies(
                 _failure(failure) for failure in completion_failures[prompt.id]
             ],
         }
-        for prompt in prompts
-    ]
 
 
 def _completion(completion: Completion, kinds: Sequence[str]) -> JsonValue:
@@ -306,7 +304,7 @@ def _without_empty(fields: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
 # -- Packing ---------------------------------------------------------------------------------------
 
 
-def _chunks(bodies: Sequence[JsonValue]) -> tuple[list[JsonValue], list[str]]:
+def _chunks(bodies: Iterable[JsonValue]) -> tuple[list[JsonValue], list[str]]:
     """The number of prompts of each chunk, and the chunks."""
     sizes: list[JsonValue] = []
     chunks: list[str] = []

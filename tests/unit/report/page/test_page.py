@@ -172,6 +172,7 @@ def test_vendored_scripts_match_their_checksums_and_include_their_licenses() -> 
     assert "Copyright (c) 2014 Vitaly Puzrin, Alex Kocharin" in html
     assert "Copyright (c) Felix B" in html
     assert "Apache License" in html
+    assert "University of Washington Interactive Data Lab" in html
     assert "sourceMappingURL" not in html
 
 
