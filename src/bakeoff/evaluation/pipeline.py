@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 
 from bakeoff.config import Config
 from bakeoff.errors import StoppedError, WorkError
@@ -67,6 +67,7 @@ class Pipeline:
         self.verdicts: dict[JudgmentKey, Verdict | WorkError] = {}
         self._on_progress = on_progress
         self._store_keys: dict[str, dict[CompletionKey, str]] = {}
+        self._judge_key = cache(lambda name: content_key(self.judges[name].identity))
         self._counts: dict[tuple[Stage, str], ProgressCounter] = {}
         self._ready_to_judge: deque[tuple[str, Iterator[JudgmentKey]]] = deque()
         self._dispatching = False
@@ -309,12 +310,12 @@ class Pipeline:
 
     def judge_requests(self, name: str, keys: Iterable[JudgmentKey]) -> list[tuple[str, Pair]]:
         """Return the store key of each verdict, and the pair that the judge sees."""
-        identity, requests = self.judges[name].identity, []
+        judge_key, requests = self._judge_key(name), []
         for key in keys:
             first, second = map(self._text_shown, key.completions)
             prompt = self.prompts[key.prompt_id]
             pair = Pair(prompt=prompt, first=first or "", second=second or "")
-            store_key = verdict_key(identity, pair, key.repeat)
+            store_key = verdict_key(judge_key, pair, key.repeat)
             requests.append((store_key, pair.with_id(store_key)))
         return requests
 
@@ -323,8 +324,7 @@ class Pipeline:
         completion = self.completions[key]
         if isinstance(completion, WorkError):
             return None
-        keep = self.config.thinking == "keep"
-        return completion.raw if keep and completion.raw else completion.text
+        return (self.config.thinking == "keep" and completion.raw) or completion.text
 
     def _start_counts(self) -> None:
         """Start the progress counts: stored outcomes, out of all possible ones."""

@@ -122,7 +122,7 @@ class PairwiseJudge(PromptedJudge[Pair, Verdict]):
         messages = [Message(role="user", content=self._template.render(values, max_chars))]
         if self._format.prefill:
             messages.append(Message(role="assistant", content=self._format.prefill))
-        return Prompt(messages=tuple(messages))
+        return Prompt(id=item.id, messages=tuple(messages))
 
     def parse(self, reply: Completion, item: Pair) -> Verdict:
         """Return the verdict in a reply."""

@@ -147,7 +147,7 @@ class PromptedJudge(GeneratorJudge, ABC, Generic[I, T]):
 
         Batch-only generators get everything at once.
         """
-        if self.traits.batch_only:
+        if self.generator.traits.batch_only:
             yield requests
             return
         for wave in prefix_waves([request.prompt for request in requests]):
@@ -175,7 +175,7 @@ class PromptedJudge(GeneratorJudge, ABC, Generic[I, T]):
 
         The id cannot derive from the text, which has a random delimiter.
         """
-        if not (self.traits.batch_only and request.item.id):
+        if not (self.generator.traits.batch_only and request.item.id):
             return request.prompt
         replies: list[JsonValue] = [reply.text for reply in request.replies]
         prompt_id = content_key(request.item.id, request.max_chars, replies)

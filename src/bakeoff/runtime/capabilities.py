@@ -80,8 +80,10 @@ class HasGenerator(Protocol):
 def _layers(worker: AnyWorker) -> Iterator[AnyWorker]:
     """Yield the worker, and the generator that it asks if it is a judge."""
     yield worker
-    if isinstance(worker, HasGenerator):
-        yield from _layers(worker.generator)
+    # Not `isinstance`, which takes 30 us with a protocol: this runs for each judged pair.
+    generator = getattr(worker, "generator", None)
+    if generator is not None:
+        yield from _layers(generator)
 
 
 def weights_of(worker: AnyWorker) -> str | None:
@@ -118,5 +120,6 @@ def planned_requests(worker: Worker[I, Any], item: I) -> Sequence[ModelRequest]:
 def notify_committed(worker: AnyWorker) -> None:
     """Call `on_committed`: all that the worker emitted is in the store."""
     for layer in _layers(worker):
-        if isinstance(layer, Durable):
-            layer.on_committed()
+        on_committed = getattr(layer, "on_committed", None)
+        if on_committed is not None:
+            on_committed()

@@ -10,10 +10,14 @@ from contextlib import asynccontextmanager, contextmanager
 
 from bakeoff.runtime.tasks import run_periodically
 
+# New objects between two collections of the youngest generation; Python's default is 700. The
+# objects of a few requests exceed that: 10,000 saves a seventh of the CPU time of judging.
+_THRESHOLD = 10_000
+
 
 @asynccontextmanager
 async def gc_frozen(every: float) -> AsyncIterator[None]:
-    """Freeze existing objects out of garbage collection while the body runs.
+    """Freeze existing objects out of garbage collection, and collect less often in the body.
 
     Freezes again every `every` seconds. Does nothing if objects are frozen already, or if the
     collector is disabled.
@@ -21,12 +25,15 @@ async def gc_frozen(every: float) -> AsyncIterator[None]:
     if gc.get_freeze_count() or not gc.isenabled():
         yield
         return
+    thresholds = gc.get_threshold()
+    gc.set_threshold(_THRESHOLD, *thresholds[1:])
     _freeze()
     try:
         async with run_periodically(_freeze, every):
             yield
     finally:
         gc.unfreeze()
+        gc.set_threshold(*thresholds)
 
 
 def _freeze() -> None:

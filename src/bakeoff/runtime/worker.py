@@ -135,6 +135,10 @@ class PerItem(BaseWorker[I, O]):
 
     async def __call__(self, items: Sequence[I], emit: Emit[O]) -> None:
         """Emit the outcome of every item, each as soon as it is known."""
+        if len(items) == 1:
+            async with self._semaphore:
+                emit(0, await self._outcome(items[0]))
+            return
         waiting = iter(enumerate(items))  # shared by all tasks
 
         async def process_items() -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from bakeoff.errors import WorkError
 from bakeoff.evaluation.cache import run_cached, verdict_key
 from bakeoff.evaluation.judge_check.labeled_pairs import BETTER, WORSE, LabeledPair
-from bakeoff.records import Failure, Judgment, Pair, Verdict
+from bakeoff.records import Failure, Judgment, Pair, Verdict, content_key
 from bakeoff.runtime import Judge
 from bakeoff.runtime.progress import ProgressCallback, ProgressCounter
 from bakeoff.storage import Store
@@ -38,9 +38,10 @@ class JudgeRequests:
         self.judge = judge
         self._keys = list(self._judgment_keys(pairs, repeats))
         self.requests: list[tuple[str, Pair]] = []
+        judge_key = content_key(judge.identity)
         for key in self._keys:
             pair = key.shown()
-            store_key = verdict_key(judge.identity, pair, key.repeat)
+            store_key = verdict_key(judge_key, pair, key.repeat)
             self.requests.append((store_key, pair.with_id(store_key)))
         self._outcomes: dict[int, Verdict | WorkError] = {}
 

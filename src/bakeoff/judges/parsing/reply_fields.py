@@ -7,6 +7,7 @@ several different values.
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Set
+from functools import lru_cache
 
 from bakeoff.judges.parsing.json_objects import ScannedValue, labeled_lines
 
@@ -166,6 +167,7 @@ def _flatten(
             yield name, value
 
 
+@lru_cache(maxsize=256)  # the replies of one judge have the same labels
 def _plain_label(label: str) -> str:
     """Return a label in lower case without markup: `**Score_A** (0-10)` as `score a`."""
     text = re.sub(r"\([^()]*\)", " ", unicodedata.normalize("NFKC", label))
