@@ -34,7 +34,7 @@ from bakeoff.evaluation.pipeline import Pipeline
 from bakeoff.judges.parsing.verdicts import VERDICT_SCHEMA
 from bakeoff.prompts.sampling import sample_prompts
 from bakeoff.records import Verdict
-from bakeoff.runtime import run_periodically
+from bakeoff.runtime import gc_frozen, run_periodically
 from bakeoff.runtime.progress import HEARTBEAT, ProgressFile
 from bakeoff.storage import Store
 
@@ -86,7 +86,7 @@ async def ours(url: str, pairs: int, in_flight: int) -> Timing:
         with ProgressFile(config.out) as progress, Store(config.store) as store:
             pipeline = Pipeline(config, drawn.prompts, open_participants(config), store, progress)
             await pipeline.prepare()
-            async with run_periodically(progress.write, every=HEARTBEAT):
+            async with gc_frozen(HEARTBEAT), run_periodically(progress.write, every=HEARTBEAT):
                 took = await time_calls(2 * pairs, pipeline.run())
             for worker in pipeline.workers:
                 await worker.close()
@@ -171,7 +171,7 @@ def main(pairs: int, rounds: int) -> None:
             aiohttp_cpu_ms=cpus["raw"],
             aiohttp_wall_s=round(walls["raw"], 2),
             calls=calls,
-            versions=versions("openai", "any-llm-sdk", "aiohttp"),
+            versions=versions("openai", "aiohttp"),
         )
 
 

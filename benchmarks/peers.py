@@ -21,6 +21,7 @@ Where a peer returns no verdict, the ratio is computed as if it had returned one
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -42,7 +43,12 @@ PEERS = {
     "inspect-ai": ["inspect-ai", "openai"],
     "alpaca-eval": ["alpaca-eval"],
     "deepeval": ["deepeval"],
+    "evalproof": ["evalproof"],
+    "judgearena": ["judgearena"],
+    "evalscope": ["evalscope[general-arena]"],
 }
+# Python versions that peers need, where this package needs an older one.
+NEWER_PYTHONS = {"judgearena": (3, 12)}
 # No user settings, API keys or telemetry, and no files in the user's folders.
 QUIET = {"DEEPEVAL_TELEMETRY_OPT_OUT": "1", "HF_HUB_OFFLINE": "1", "NO_PROXY": "127.0.0.1"}
 
@@ -93,12 +99,12 @@ def main(jobs: list[str], peers: list[str], pairs: int) -> None:
 def peer_environment(peer: str) -> Path:
     """Create or update a peer's environment; returns its Python.
 
-    Raises PeerUnavailableError where pip cannot install it.
+    Raises PeerUnavailableError where pip cannot install it, or its Python is missing.
     """
     folder = cache_dir() / "peers" / peer
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run([peer_python(peer), "-m", "venv", str(folder)], check=True)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run([*pip, "--upgrade", *PEERS[peer]], capture_output=True, text=True)
     complete = folder / "whole"
@@ -107,6 +113,20 @@ def peer_environment(peer: str) -> Path:
     elif not complete.exists():
         raise PeerUnavailableError((done.stderr.strip().splitlines() or ["pip failed"])[-1])
     return python
+
+
+def peer_python(peer: str) -> str:
+    """The Python for a peer's environment: this one if it is new enough, else the newest on PATH.
+
+    Raises PeerUnavailableError where there is none.
+    """
+    major, minor = NEWER_PYTHONS.get(peer, (3, 0))
+    if sys.version_info >= (major, minor):
+        return sys.executable
+    for newer in range(minor + 8, minor - 1, -1):
+        if python := shutil.which(f"python{major}.{newer}"):
+            return python
+    raise PeerUnavailableError(f"it needs Python {major}.{minor}")
 
 
 def run_peer(peer: str, python: Path, job: str, pairs: int) -> dict[str, Any]:

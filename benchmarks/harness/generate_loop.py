@@ -15,16 +15,18 @@ Conversation = list[dict[str, str]]
 
 
 class GenerateLoop:
-    """A transformers model with the weights of a GGUF file, unpacked to `dtype`."""
+    """A transformers model in `dtype`; the weights of a GGUF file are unpacked."""
 
-    def __init__(self, folder: Path, gguf_file: str, dtype: str) -> None:
+    def __init__(
+        self, folder: Path, gguf_file: str | None, dtype: str, device: str = "cpu"
+    ) -> None:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         self._tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=gguf_file)
         self._model = AutoModelForCausalLM.from_pretrained(
             folder, gguf_file=gguf_file, dtype=getattr(torch, dtype)
-        )
+        ).to(device)
         head = self._model.lm_head
         if not isinstance(head, torch.nn.Linear) or head.weight.dtype != self._model.dtype:
             raise RuntimeError("the weights are still quantized")
@@ -43,7 +45,7 @@ class GenerateLoop:
 def _complete(model: Any, tokenizer: Any, conversation: Conversation, max_tokens: int) -> int:
     inputs = tokenizer.apply_chat_template(
         conversation, add_generation_prompt=True, return_tensors="pt", return_dict=True
-    )
+    ).to(model.device)
     output = model.generate(
         **inputs, max_new_tokens=max_tokens, do_sample=True, temperature=0.7, top_p=0.9
     )

@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
+import peers
 from harness.labeled_judge import Faults, verdict_for
 from harness.peers.job import FLAWED, SOUND, Outcome, make_pairs
 from peers import (
@@ -18,6 +19,7 @@ from peers import (
     PeerUnavailableError,
     account_of,
     peer_environment,
+    peer_python,
     print_comparison,
     run_peer,
 )
@@ -75,6 +77,8 @@ def test_judge_prefers_the_sound_text_in_every_format(sound_first: bool) -> None
         {"arena_test_cases": dict(zip(("Bob", "Eve"), shown, strict=True))}, indent=2
     )
     assert f'"winner": "{"Bob" if sound_first else "Eve"}"' in verdict_for({}, arena)[0]
+    graded = verdict_for({}, "\n".join([*texts, 'exactly one of "A>>B" or "A=B"']))[0]
+    assert json.loads(graded)["verdict"] == ("A>>B" if sound_first else "B>>A")
 
 
 def test_outcome_counts_wrong_tied_and_missing() -> None:
@@ -119,3 +123,18 @@ def test_peer_that_cannot_be_installed_raises_the_reason(
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     with pytest.raises(PeerUnavailableError, match="No matching distribution found for openai"):
         peer_environment("openai")
+
+
+def test_peer_that_needs_a_newer_python_gets_one_from_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    major, minor = sys.version_info[:2]
+    monkeypatch.setattr(peers, "NEWER_PYTHONS", {"newer": (major, minor + 1)})
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert peer_python("openai") == sys.executable
+    with pytest.raises(PeerUnavailableError, match=rf"it needs Python {major}\.{minor + 1}$"):
+        peer_python("newer")
+    for version in (minor, minor + 1, minor + 2):
+        python = tmp_path / f"python{major}.{version}"
+        python.touch(mode=0o755)
+    assert peer_python("newer") == str(python)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import any_llm.providers.openai  # noqa: F401 - what the command loads as it goes, loaded before
 from job import MODEL, MODELS, Arguments, Outcome, parse_arguments, run_job
 
+import bakeoff.generators.api.client  # noqa: F401 - what the command loads as it goes
 from bakeoff.cli import app
 
 

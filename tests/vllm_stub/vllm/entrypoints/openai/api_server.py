@@ -1,5 +1,8 @@
 """A stub of vLLM that the same command starts, with a model that echoes the prompt.
 
+If log-probabilities are requested, those of the letters A and B are equal. It has the decision API
+`/v1/systemone`.
+
 Environment variables set its behavior:
 
 - `STUB_RECORDS`: folder for its start parameters (`PID.json`) and requests (`PID.jsonl`).
@@ -72,6 +75,10 @@ class Handler(BaseHTTPRequestHandler):
             excess = Handler.count - Handler.exit_after
         if excess > 0:
             exit_with_error(excess)
+        if self.path == "/v1/decisions":
+            return self.reply(404, {"detail": "Not Found"})
+        if self.path == "/v1/systemone":
+            return self.reply(200, decision(body))
         if body["model"] not in models():
             return self.reply(404, error(f"The model `{body['model']}` does not exist."))
         last = body["messages"][-1]["content"]
@@ -97,6 +104,9 @@ def error(message):
 def completion(body, last):
     message = {"role": "assistant", "content": f"to {last}", "reasoning": f"hm, {last}"}
     choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+    if body.get("logprobs"):
+        likely = [{"token": token, "logprob": -0.7, "bytes": None} for token in (" A", " B")]
+        choice["logprobs"] = {"content": [{**likely[0], "top_logprobs": likely}]}
     usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
     weights = [None, *({"1": {"logprob": -float(n)}} for n in range(1, 5))]
     extra = {"prompt_logprobs": weights} if "prompt_logprobs" in body else {}
@@ -109,6 +119,15 @@ def completion(body, last):
         "usage": usage,
         **extra,
     }
+
+
+def decision(body):
+    answers = {
+        name: {"type": "choice", "choice": "A", "confidence": 1.0, "probabilities": {"A": 1.0}}
+        for name in body["questions"]
+    }
+    usage = {"input_tokens": 3, "output_tokens": 1}
+    return {"model": body["model"], "answers": answers, "usage": usage}
 
 
 def limited_setting(name):
