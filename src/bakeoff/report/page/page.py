@@ -73,6 +73,7 @@ def render_page(results: Results, links: Sequence[tuple[str, str]] = ()) -> Page
     style, scripts = _style(), _scripts()
     policy = _policy(style, scripts)
     order = [prompt.id for prompt in results.prompts]
+    pairs = pack_pairs(results, list(by_pair.values()))  # before the charts, which are large
     sections = [
         _pair_section(results, pair, by_pair.get((pair.a, pair.b)), order)
         for pair in results.summary.pairs
@@ -98,7 +99,7 @@ def render_page(results: Results, links: Sequence[tuple[str, str]] = ()) -> Page
             command=command_line(results.config),
             hashes=content_hashes(results),
             judges=list(dict.fromkeys(judgment.judge for judgment in results.judgments)),
-            pairs=pack_pairs(results, list(by_pair.values())),
+            pairs=pairs,
         )
     )
     return Page(html, policy)
