@@ -116,12 +116,10 @@ def open_client(
 
     `name` is the model's, for messages. `key_variable` names the environment variable of the key,
     None: the provider's usual one. `timeout` in seconds is that of `HttpClient`. Raises ConfigError
-    without a key, without a package that the provider needs, for a server without an address, and
-    for a key beside a password in the address.
+    without a valid key, without a package that the provider needs, for a server without an address,
+    and for a key beside a password in the address.
     """
-    key = os.environ.get(key_variable) if key_variable else None
-    if key_variable and not key:
-        raise ConfigError(f"{name!r} needs a key: set {key_variable}")
+    key = _read_key(name, key_variable) if key_variable else None
     if backend in _SERVERS:
         if not url:
             raise ConfigError(f"{name!r} needs ?base_url=http://HOST:PORT/v1")
@@ -132,10 +130,7 @@ def open_client(
         from bakeoff.generators.api.any_llm_client import AnyLlmClient  # takes a second
 
         return AnyLlmClient(name, backend, key, url, timeout)
-    key_variable = f"{backend.upper()}_API_KEY"
-    key = key or os.environ.get(key_variable)
-    if not key:
-        raise ConfigError(f"{name!r} needs a key: set {key_variable}")
+    key = key or _read_key(name, f"{backend.upper()}_API_KEY")
     url = url or base_url_from_environment(backend) or PROVIDER_URLS[backend]
     if backend == "anthropic":
         headers = {"x-api-key": key, "anthropic-version": anthropic_format.VERSION}
@@ -143,6 +138,19 @@ def open_client(
     names = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
     headers = {header: os.environ[name] for header, name in names.items() if os.environ.get(name)}
     return openai_client(name, url, key, timeout, on_quota, headers)
+
+
+def _read_key(name: str, variable: str) -> str:
+    """Return the key in an environment variable. Raises ConfigError if it cannot be one."""
+    key = os.environ.get(variable)
+    if not key:
+        raise ConfigError(f"{name!r} needs a key: set {variable}")
+    if not (key.isascii() and key.isprintable() and " " not in key):  # cannot be in a header
+        raise ConfigError(
+            f"{name!r} cannot use the key in {variable}: it has a space, a line break or a "
+            "character that is not ASCII; set the key alone"
+        )
+    return key
 
 
 def openai_client(

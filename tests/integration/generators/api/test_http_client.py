@@ -585,3 +585,17 @@ def test_key_of_openai_is_not_sent_to_other_servers(monkeypatch: pytest.MonkeyPa
         run_worker(open_generator(spec, RunContext(Sampling(), 1)), [make_prompt("Hi")])
         assert b"Bearer sk-secret-key" in server.raw[1]
         assert b"OpenAI-Organization: org-1" in server.raw[1]
+
+
+@pytest.mark.parametrize("backend", ["api", "openai", "anthropic"])
+@pytest.mark.parametrize("key", ["sk-secret\n", " sk-secret", "sk-\rsecret", "sk-secr\u20act"])
+def test_key_that_cannot_be_in_a_header_stops_the_run(
+    backend: str, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", key)
+    with OpenAIServer() as server:
+        spec = Spec.parse(f"{backend}:m?base_url={server.url}&api_key_env=MY_KEY")
+        with pytest.raises(ConfigError, match="cannot use the key in MY_KEY") as caught:
+            run_worker(open_generator(spec, RunContext(Sampling(), 1)), [make_prompt("Hi")])
+    assert server.raw == []
+    assert "secr" not in str(caught.value)
