@@ -1,5 +1,6 @@
-"""Versions, platform, start time and credentials of the current process."""
+"""Versions, platform, extras, start time and credentials of the current process."""
 
+import importlib.util
 import os
 import platform
 import time
@@ -28,6 +29,14 @@ _PACKAGES = (
     "scipy",
 )
 
+# Modules that an extra provides, without those that few of its uses need.
+_EXTRAS = {
+    "figures": ("vl_convert",),
+    "hf": ("torch", "transformers", "accelerate", "huggingface_hub"),
+    "ray": ("ray",),
+    "serve": ("starlette", "uvicorn"),
+}
+
 _SECRET_SUFFIXES = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
@@ -45,6 +54,15 @@ def describe() -> dict[str, JsonValue]:
         "cores": os.cpu_count(),
         "packages": versions,
     }
+
+
+def check_extra(extra: str, purpose: str, *modules: str) -> None:
+    """Raise ConfigError if one of `modules`, by default those of the extra, is not installed.
+
+    `purpose` is the subject of the message: what needs the extra.
+    """
+    if any(importlib.util.find_spec(module) is None for module in modules or _EXTRAS[extra]):
+        raise ConfigError(f"{purpose} needs: pip install 'bakeoff[{extra}]'")
 
 
 class StartTime(NamedTuple):

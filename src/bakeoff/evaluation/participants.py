@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bakeoff.config import Config, Spec
+from bakeoff.environment import check_extra
 from bakeoff.errors import ConfigError
 from bakeoff.evaluation.request_plan import Participants
 from bakeoff.plugins import HUMAN, RunContext, judge_spec, open_generator, open_judge
@@ -60,6 +61,12 @@ def open_judges(tokens: Sequence[str], context: RunContext) -> dict[str, Judge]:
 def has_human_judge(config: Config) -> bool:
     """Return whether people are among the judges."""
     return len(machine_judge_specs(config)) < len(config.judge)
+
+
+def check_human_judge(config: Config) -> None:
+    """Raise ConfigError if people are among the judges and the voting page cannot be served."""
+    if has_human_judge(config):
+        check_extra("serve", f"the judge {HUMAN!r}")
 
 
 def machine_judge_specs(config: Config) -> list[str]:

@@ -16,6 +16,7 @@ from bakeoff.evaluation.drift import DriftChecks
 from bakeoff.evaluation.estimate import check_budget, estimate
 from bakeoff.evaluation.evidence import collect_evidence
 from bakeoff.evaluation.participants import (
+    check_human_judge,
     has_human_judge,
     open_participants,
 )
@@ -108,6 +109,7 @@ async def _run_pipeline(
             await pipeline.resume()
             checks = DriftChecks(pipeline, history)
             if pipeline.has_work:
+                check_human_judge(pipeline.config)
                 upper_bound = await asyncio.to_thread(
                     estimate, pipeline, history.looks, detectable_if_free=False
                 )
@@ -145,6 +147,8 @@ def plan(config: Config) -> Plan:
 async def _estimate(pipeline: Pipeline) -> Plan:
     history = await load_history(pipeline)
     await pipeline.resume()
+    if pipeline.has_work:
+        check_human_judge(pipeline.config)
     return estimate(pipeline, history.looks)
 
 

@@ -7,11 +7,11 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
+from bakeoff.environment import check_extra
 from bakeoff.errors import ConfigError
 
 if TYPE_CHECKING:  # optional packages, imported when something is served
@@ -42,8 +42,7 @@ _SHUTDOWN_SECONDS = 2  # for requests in flight
 
 def check_installed() -> None:
     """Raise ConfigError if the packages of the `serve` extra are not installed."""
-    if not all(find_spec(package) for package in ("starlette", "uvicorn")):
-        raise ConfigError("a page needs two packages more: pip install 'bakeoff[serve]'")
+    check_extra("serve", "a page")
 
 
 @asynccontextmanager

@@ -1,12 +1,15 @@
 """People as judges through the API: votes change the results and the files of a run."""
 
 import json
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bakeoff import Config, Results, read_results, run
+import pytest
+
+from bakeoff import Config, ConfigError, Results, plan, read_results, run
 from bakeoff.api import run_async, vote_async
 from bakeoff.testing import OpenAIServer
 from tests.background_server import background_server
@@ -66,7 +69,25 @@ def test_people_beside_a_judge_are_not_in_the_panel(tmp_path: Path) -> None:
     assert pair.people.win_rate.estimate == 0
 
 
-def test_people_can_be_the_only_judges_and_a_complete_vote_is_not_repeated(tmp_path: Path) -> None:
+@pytest.mark.parametrize("others", [0, 1])
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+def test_the_missing_extra_is_named_before_the_first_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: int, missing: str
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with OpenAIServer() as server:
+        run_config = config(server, tmp_path, 3)
+        run_config = human(run_config, *run_config.judge[:others])
+        for start in (plan, run):
+            with pytest.raises(ConfigError) as error:
+                start(run_config)
+            assert str(error.value) == "the judge 'human' needs: pip install 'bakeoff[serve]'"
+        assert not server.requests
+
+
+def test_people_can_be_the_only_judges_and_a_complete_vote_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with OpenAIServer() as server:
         run_config = human(config(server, tmp_path, 3))
         with voting(run_async, run_config) as browser:
@@ -74,6 +95,7 @@ def test_people_can_be_the_only_judges_and_a_complete_vote_is_not_repeated(tmp_p
             browser.prefer("This is bad", "ben", 3)
             browser.post("finish")
         requests = len(server.requests)
+        monkeypatch.setitem(sys.modules, "uvicorn", None)  # every pair has votes
         assert run(run_config) == read_results(run_config.out)  # serves no page, so that it ends
         assert len(server.requests) == requests
     (pair,) = read_results(run_config.out).summary.pairs

@@ -3,9 +3,9 @@ import json
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -212,10 +212,7 @@ def test_port_in_use_is_a_one_line_error() -> None:
 def test_missing_package_error_names_the_extra(
     missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def find(name: str) -> object:
-        return None if name == missing else find_spec(name)
-
-    monkeypatch.setattr(web, "find_spec", find)
+    monkeypatch.setitem(sys.modules, missing, None)
 
     async def visit(_: httpx.AsyncClient, url: str) -> None:
         raise AssertionError(url)

@@ -4,7 +4,6 @@ This module runs in the driver, the process that stores the results. `pipeline.p
 prompts to the replicas; `replica.py` runs on the nodes of the cluster.
 """
 
-import importlib.util
 import json
 import logging
 import math
@@ -15,6 +14,7 @@ from dataclasses import replace
 from pydantic import BaseModel, Field, JsonValue, field_validator
 
 from bakeoff.config import Spec, split_options
+from bakeoff.environment import check_extra
 from bakeoff.errors import BackendError, ConfigError, StoppedError
 from bakeoff.generators.ray import session as ray_session
 from bakeoff.generators.ray.messages import decode_reply, encode_block
@@ -194,8 +194,7 @@ class RayGenerator(Batched[Prompt, Completion]):
         return float(self.spec.options.get("tensor_parallel_size", 1))
 
     def _join_session(self) -> None:
-        if importlib.util.find_spec("ray") is None:
-            raise ConfigError(f"{self.spec.name!r} with ?replicas= needs: install bakeoff[ray]")
+        check_extra("ray", f"{self.spec.name!r} with ?replicas=")
         ray_session.join(self, self._context.ray)
 
     def _check_resources(self) -> None:

@@ -4,7 +4,6 @@ This module downloads and frees the model. `checkpoint_loader.py` loads it, `sch
 which prompts share a batch, `decoding.py` generates, and `scoring.py` scores.
 """
 
-import importlib.util
 import json
 import logging
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from bakeoff.config import Spec, parse_fields
+from bakeoff.environment import check_extra
 from bakeoff.errors import BackendError, ConfigError, WorkError
 from bakeoff.generators.hub import checkpoint
 from bakeoff.generators.hub.checkpoint import ModelSource
@@ -85,7 +85,7 @@ class TransformersGenerator(Batched[Prompt, Completion]):
         self._budget: BatchBudget | None = None
         self._loop: DecodingLoop | None = None
         # Before the first request to the hub.
-        self._check_extra(["torch", "transformers", "accelerate", "huggingface_hub"])
+        check_extra("hf", repr(spec.name))
 
     @cached_property
     def identity(self) -> JsonValue:  # type: ignore[override] # computed on first use
@@ -251,13 +251,11 @@ class TransformersGenerator(Batched[Prompt, Completion]):
             quantization=self._quantization,
         )
 
-    def _check_extra(self, modules: list[str]) -> None:
-        if any(importlib.util.find_spec(module) is None for module in modules):
-            raise ConfigError(f"{self.spec.name!r} needs: pip install 'bakeoff[hf]'")
-
     def _check(self) -> None:
-        self._check_extra(["gguf"] if self.options.gguf_file else [])
-        self._check_extra(["peft"] if self._source.adapter else [])
+        if self.options.gguf_file:
+            check_extra("hf", repr(self.spec.name), "gguf")
+        if self._source.adapter:
+            check_extra("hf", repr(self.spec.name), "peft")
         checkpoint_loader.choose_device(self.options.device)
         files = self._files
         if files.gguf_file:

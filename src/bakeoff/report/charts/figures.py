@@ -3,11 +3,10 @@
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 from bakeoff.analysis.evidence_pairs import pair_data_of
-from bakeoff.errors import ConfigError
+from bakeoff.environment import check_extra
 from bakeoff.records import PairSummary, Results
 from bakeoff.report.charts import PAPER, Chart, pair_charts, summary_charts, theme
 from bakeoff.report.export import check_writable, write_file
@@ -23,8 +22,7 @@ def write_figures(results: Results, folder: Path) -> list[Path]:
     Returns the paths in the order of showing. Raises ConfigError if the folder is not writable, or
     if the extra `figures` is not installed.
     """
-    if not find_spec("vl_convert"):
-        raise ConfigError("a chart as a file needs: pip install 'bakeoff[figures]'")
+    check_extra("figures", "a chart as a file")
     check_writable(folder, "--charts")
     paths = []
     for name, chart in _figures(results).items():

@@ -93,7 +93,7 @@ def test_invalid_options_are_a_one_line_config_error(spec: str, message: str) ->
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(ConfigError, match=r"install bakeoff\[ray\]"):
+    with pytest.raises(ConfigError, match=r"needs: pip install 'bakeoff\[ray\]'$"):
         asyncio.run(open_model("echo:?replicas=2").prepare())
 
 

@@ -13,7 +13,6 @@ from bakeoff.errors import ConfigError
 from bakeoff.evaluation.votes.merge import with_votes
 from bakeoff.evaluation.votes.queue import all_voted
 from bakeoff.evaluation.votes.vote_log import append_vote, read_votes
-from bakeoff.web import server as web
 from bakeoff.web.voting.serve import serve_voting
 from tests.background_server import background_server
 from tests.unit.web.voting.builders import MODELS, VOTES, evidence, vote
@@ -187,7 +186,7 @@ def test_unreadable_votes_are_a_one_line_error(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(ConfigError, match="line 1"):
         opening()
     VOTES.unlink()
-    monkeypatch.setattr(web, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(ConfigError, match="pip install"):
         opening()
 
