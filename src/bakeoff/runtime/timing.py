@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Literal, NamedTuple, Self, get_args
 
 # In order of precedence: while several run, the time is attributed to the first of them.
-WorkKind = Literal["load", "store", "parse", "summarise", "generate", "judge"]
+# `commit` is last: while something else is running, nothing waits for the store's thread.
+WorkKind = Literal["load", "store", "parse", "summarise", "generate", "judge", "commit"]
 WORK_KINDS: tuple[WorkKind, ...] = get_args(WorkKind)
 
 

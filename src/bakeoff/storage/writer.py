@@ -102,7 +102,8 @@ class Writer:
         A run whose store cannot keep replies must not pay for further ones.
         """
         if not self._idle.is_set() and time.monotonic() - self._began > MAX_DELAY:
-            self._idle.wait()
+            with timed("store"):
+                self._idle.wait()
         self._submitted.append(write)
         if not self._wake.is_set():
             self._wake.set()
@@ -144,7 +145,7 @@ class Writer:
         stored: dict[str, Record] = {}
         error: BaseException | None = None
         try:
-            with timed("store"), store_errors(self._path):
+            with timed("commit"), store_errors(self._path):
                 if insert_rows(self._db, [write.row for write in writes]) < len(writes):
                     stored = {write.row[0]: self._read(write) for write in writes}
         except BaseException as failure:  # raised by the futures

@@ -138,7 +138,7 @@ def test_profile_prints_the_time_of_each_phase_on_stderr(tmp_path: Path) -> None
     assert seconds["wait for judge"] >= 0.25  # the time after the last completion
     for name in ("load", "summarise", "everything else"):
         assert 0 < seconds[name] < total, name
-    assert {"parse", "store"} <= seconds.keys()
+    assert {"parse", "store", "wait for disk"} <= seconds.keys()
 
 
 def test_flags_override_yaml(call: Call) -> None:

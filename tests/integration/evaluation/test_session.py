@@ -344,7 +344,7 @@ def test_stopwatch_measures_the_parts_of_a_run(
         with Stopwatch() as second:
             run(run_config)
     took = seconds_by_kind(watch)
-    assert took.keys() == {"load", "generate", "judge", "parse", "store", "summarise"}
+    assert took.keys() == {"load", "generate", "judge", "parse", "store", "summarise", "commit"}
     assert took["load"] >= 2 * delay
     assert took["judge"] >= delay
     assert seconds_by_kind(second).keys() == {"store", "summarise"}

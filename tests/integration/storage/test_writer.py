@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from bakeoff.errors import StoreError
 from bakeoff.records import Completion
+from bakeoff.runtime.timing import Stopwatch, timed
 from bakeoff.storage import Store, writer
 from bakeoff.storage.database import empty_database
 from bakeoff.storage.writer import Row
@@ -45,6 +46,21 @@ class SlowDisk:
         assert self.release.wait(300)
         self.ended += [row[0] for row in rows]
         return inserted
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def attributed(watch: Stopwatch) -> dict[str, float]:
+    """The attributed seconds by kind of work, without kinds that have none."""
+    return {timing.kind: timing.attributed for timing in watch.timings()[0] if timing.attributed}
 
 
 @pytest.fixture
@@ -119,27 +135,51 @@ def test_reads_do_not_wait_for_a_commit(slow_disk: SlowDisk) -> None:
 def test_a_commit_that_takes_too_long_blocks_further_puts(
     slow_disk: SlowDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    clock = Clock()
+
     class Idle(threading.Event):
         """Releases the commit when the event loop waits for it."""
 
         def wait(self, timeout: float | None = None) -> bool:
+            clock.now += 3
             slow_disk.release.set()
             return super().wait(timeout)
 
     async def put_two(store: Store) -> None:
         first = store.put_soon("first", Completion(text=""))
         assert slow_disk.begun.wait(300)
-        second = store.put_soon("second", Completion(text=""))
+        with timed("generate"):
+            second = store.put_soon("second", Completion(text=""))
         assert slow_disk.ended == ["first"]
         await asyncio.gather(first, second)
 
     monkeypatch.setattr(writer, "MAX_DELAY", 0)
-    with Store(PATH) as store:
+    with Stopwatch(clock) as watch, Store(PATH) as store:
         assert store._writer is not None
         store._writer._idle = Idle()
         store._writer._idle.set()
         asyncio.run(put_two(store))
     assert keys_on_disk() == {"first", "second"}
+    assert attributed(watch) == {"store": 3}
+
+
+def test_a_commit_is_time_of_the_run_only_while_nothing_else_is_under_way(
+    slow_disk: SlowDisk,
+) -> None:
+    clock = Clock()
+
+    async def put(store: Store) -> None:
+        with timed("judge"):
+            future = store.put_soon("key", Completion(text="text"))
+            assert slow_disk.begun.wait(300)
+            clock.now += 5
+        clock.now += 2
+        slow_disk.release.set()
+        await future
+
+    with Stopwatch(clock) as watch, Store(PATH) as store:
+        asyncio.run(put(store))
+    assert attributed(watch) == {"judge": 5, "commit": 2}
 
 
 def refuse_insertions(path: Path) -> None:

@@ -10,11 +10,13 @@ _NAMES: dict[WorkKind, str] = {
     "parse": "parse",
     "store": "store",
     "summarise": "summarise",
+    "commit": "wait for disk",
 }
 _NOTE = (
     "Work overlaps, and each moment counts once: for loading, the store, parsing or the summary "
-    "while one of these is under way, else for models while one of them completes, and else for "
-    "judges. The start of the command itself is not in it."
+    "while one of these is under way, else for models while one of them completes, else for "
+    "judges, and for the disk if nothing else is under way. The start of the command itself is "
+    "not in it."
 )
 
 

@@ -35,8 +35,10 @@ def test_every_kind_of_work_has_a_row_and_rows_add_up_to_wall_time() -> None:
             clock.now += 10
             with timed("parse"):
                 clock.now += 0.25
-        with timed("summarise"):
-            clock.now += 6.25
+        with timed("commit"):
+            clock.now += 0.75
+            with timed("summarise"):
+                clock.now += 5.5
     *rows, overlap, note = lines(watch)
     assert [re.split(r"\s{2,}", row) for row in rows] == [
         ["load", "2.00 s", "5.0%"],
@@ -44,7 +46,8 @@ def test_every_kind_of_work_has_a_row_and_rows_add_up_to_wall_time() -> None:
         ["wait for judge", "10.00 s", "25.0%"],
         ["parse", "0.25 s", "0.6%"],
         ["store", "0.50 s", "1.2%"],
-        ["summarise", "6.25 s", "15.6%"],
+        ["summarise", "5.50 s", "13.8%"],
+        ["wait for disk", "0.75 s", "1.9%"],
         ["everything else", "1.00 s", "2.5%"],
         ["in all", "40.00 s", "100.0%"],
     ]
