@@ -3,9 +3,10 @@
     python benchmarks/interval_coverage.py [RUNS]
 
 Prints a table per part, with a row per kind of data and number of units, and a JSON line for all;
-`ratio` is the targets that are met, as a share. Wins, ties and losses are enumerated (no
-simulation error), other values are simulated with fixed seeds, 20,000 RUNS of each setting. Some
-runs of each setting are checked against the functions of `bakeoff.stats`.
+`ratio` is the share of settings that meet the targets of coverage and of errors. Wins, ties and
+losses of independent prompts are enumerated (no simulation error); those of clusters, and other
+values, are simulated with fixed seeds, RUNS (20,000) of each setting. Some runs of each setting are
+checked against the functions of `bakeoff.stats`.
 
 `intervals`: `cover` is the lowest coverage of the 95 % interval over the settings of the row; at
 least 92 % is the target. `width` is the largest ratio of its mean width to that of the best valid
@@ -16,7 +17,7 @@ is 1.10, and 2.00 for means within 0.1 of 0 or 1. `wide` counts the settings abo
 `no difference`: the highest share of runs with a winner between equal models, over n from 10 to
 500; at most 5.5 %. `at the margin`: the highest share of "equivalent" at a true win rate of 55 %
 and a margin of 5 points; at most 5 %. `few labels`: as `intervals`, of the rate corrected by human
-labels; the competitor of its width is the interval of the labels alone.
+labels; the competitor of its width is the interval of the labels alone, and its target 2.00.
 """
 
 import csv

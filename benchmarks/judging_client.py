@@ -3,11 +3,11 @@
     python benchmarks/judging_client.py [--pairs 640] [--rounds 3]
 
 Prints a JSON line for 64 and for 256 requests in flight; `ratio` is the peer's wall time divided by
-ours. The completions are recorded, so the time covers judging only: from the first request to the
-last stored verdict, with templates, parsing, store and progress file. The judge is a loopback
-server that replies after 0.2 s. With 64 in flight `figure` is the share of the ideal wall time
-(calls x latency / in flight), with 256 it is calls per second. `cpu_ms` is CPU time per call of
-this process. bakeoff starts with 32 in flight, as with every server, and raises its limit.
+ours. The completions are recorded: the time is that of storing and judging them, to the last stored
+verdict, with templates, parsing, store and progress file. The judge is a loopback server that
+replies after 0.2 s. With 64 in flight `figure` is the share of the ideal wall time (calls x latency
+/ in flight), with 256 it is calls per second. `cpu_ms` is CPU time per call of this process. Every
+client may have that many requests in flight from the start.
 
 The peer has one task per call, and parses and stores nothing; `aiohttp_cpu_ms` is the CPU time of
 aiohttp's client for the same bytes. The clients alternate; each figure is the median of the rounds.

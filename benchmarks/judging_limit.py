@@ -7,11 +7,12 @@ by the limit of 10 per second where the peer does not run. The server serves 600
 and refuses more with 429 and Retry-After. The limit has one of four kinds: a sliding minute, a
 sliding second (10 requests), a calendar minute, or a bucket of 600 that refills at 10 per second.
 bakeoff is not told the limit; it may keep 256 requests in flight, and replies take 0.2 s. All four
-servers are tested at the same time, each by its own process. `figure` is served requests per second
-over all (a full bucket or minute at the start allows more than 10), `refused_late` the share of
-refused requests after the first 10 s, and `lost` the number of missing verdicts.
+servers are tested at the same time, each by its own process. `figure` is verdicts per second over
+all (a full bucket or minute at the start allows more than 10), `refused_late` the share of refused
+requests after the first 10 s, and `lost` the number of missing verdicts.
 
-The peer runs against the first kind, with its own adaptive limiter, for the same time.
+The peer runs against a server of the first kind at the same time, with its own adaptive limiter and
+the same number of requests; it is stopped after 115 s. Its rate is served requests per second.
 """
 
 import argparse
@@ -161,7 +162,7 @@ def print_kind(
         lost=count - results["verdicts"],
         **stats,
         **peer_fields,
-        versions=versions("openai", "aiohttp"),
+        versions=versions("aiohttp"),
     )
 
 

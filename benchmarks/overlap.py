@@ -51,7 +51,7 @@ def main(prompts: int) -> None:
             one_after_the_other=round(completing + judging, 2),
             within=wall <= 1.1 * longer + single,
             prompts=prompts,
-            versions=versions("openai", "any-llm-sdk"),
+            versions=versions("aiohttp"),
         )
 
 

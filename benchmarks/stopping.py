@@ -9,8 +9,8 @@ is known. A verdict is false if it names a winner where there is none or the wro
 "equivalent" where the truth is outside of the margin; `found` counts true verdicts other than "not
 enough data"; `missed` counts intervals that do not contain the truth. All are percentages of runs.
 
-`stopping`: up to 500 prompts in both orders, tested after each, for several truths; `fixed` is the
-interval of all 500. `saved` is the median share of judgments. The peer is the declared 5 %.
+`stopping`: up to 500 prompts in both orders, tested after each, for several truths; `fixed_*` are
+of the interval of all 500. `saved` is the median share of judgments. The peer is the declared 5 %.
 
 `stopping:alpaca_eval`: the same on 805 recorded preferences for each of several models, whose mean
 is the truth: in the order of the file, and shuffled. Skipped where the data is absent.
@@ -21,7 +21,8 @@ same prompts and `one` random order of each; `same` is the share of verdicts equ
 `stopping:orders_stopped`: the same with --stop early, on up to 500 prompts.
 
 `stopping:planning`: the prompts that 80 of 100 sequential runs need, as a multiple of the prompts
-of a fixed design with 80 % power, by effect. The peer is the factor in `stats/power.py`.
+of a fixed design with 80 % power, by effect. The peer is the factor in
+`stats/detectable_rates.py`.
 """
 
 import csv

@@ -1,4 +1,4 @@
-"""Measures summaries, ratings and intervals, against a limit of 20 s, Evalica and scipy.
+"""Measures summaries, ratings and intervals, against limits of time and memory, Evalica and scipy.
 
     python benchmarks/summary.py [PROMPTS]
 
@@ -7,7 +7,8 @@ Prints a JSON line each; `ratio` is the peer's time divided by ours.
 `summary`: 100,000 prompts, 5 judges, both orders: a million judgments, from records to intervals,
 bias, agreement and verdict; and the same for a tenth and three tenths of the prompts. The time does
 not include making the records, but `peak_gb` includes their memory; each size runs in its own
-process. `us_per_judgment` shows whether time grows linearly with judgments.
+process. `us_per_judgment` shows whether time grows linearly with judgments. `limit_s` and
+`limit_gb` are the limits of the time and of the memory of a million judgments.
 
 `memory`: the peak memory of a process that has 20,000 pairs with their texts, judged in both orders
 by one judge, and does what a run does after the last verdict: digest, summary, page and files.
@@ -47,7 +48,7 @@ from bakeoff.stats.ratings import PairwiseOutcomes, bradley_terry
 from bakeoff.stats.results import Estimate
 
 JUDGES = 5
-LIMIT_S = 20
+LIMIT_S, LIMIT_GB = 16, 2.5  # of a million judgments
 ONCE, END = "--once", "--end"
 END_PAIRS, END_LIMIT_MB = 20_000, 350
 MODELS, RATED, RESAMPLES, THEIRS = 10, 10_000, 1_000, 20
@@ -75,9 +76,11 @@ def measure_summary(prompts: int) -> None:
         "summary",
         figure=largest["seconds"],
         unit=f"s for {largest['judgments']:,} judgments",
-        peer=f"the {LIMIT_S} seconds in which a million should be summed up",
+        peer=f"the limits of {LIMIT_S} s and {LIMIT_GB} GB for a million",
         ratio=LIMIT_S * largest["judgments"] / 1e6 / largest["seconds"],
         prompts=prompts,
+        limit_s=LIMIT_S,
+        limit_gb=LIMIT_GB,
         peak_gb=largest["peak_gb"],
         records_gb=largest["records_gb"],
         seconds={size: result["seconds"] for size, result in zip(sizes, results, strict=True)},
