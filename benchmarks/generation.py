@@ -26,6 +26,7 @@ from typing import Any
 import httpx
 from harness.generate_loop import GenerateLoop
 from harness.results import print_result, versions
+from harness.throughput import time_completions
 
 from bakeoff.config import Sampling, Spec
 from bakeoff.generators.llamacpp.fetch import fetch_model
@@ -33,7 +34,7 @@ from bakeoff.generators.llamacpp.generator import LlamaCppGenerator
 from bakeoff.generators.llamacpp.models import CATALOGUE
 from bakeoff.plugins import RunContext, open_generator
 from bakeoff.prompts.sampling import sample_prompts
-from bakeoff.records import Completion, Prompt
+from bakeoff.records import Prompt
 from bakeoff.runtime import Generator
 
 PROMPTS, TOKENS, LOOPED, ROUNDS = 16, 128, 2, 2
@@ -119,17 +120,7 @@ async def bakeoff_speed(spec: str, prompts: Sequence[Prompt]) -> float:
 
 async def tokens_per_second(model: Generator, prompts: Sequence[Prompt]) -> float:
     """Complete the prompts; returns new tokens per second."""
-    tokens = 0
-
-    def count(_: int, outcome: Any) -> None:
-        nonlocal tokens
-        if not isinstance(outcome, Completion):
-            raise RuntimeError(f"no completion: {outcome}")
-        tokens += outcome.tokens or 0
-
-    began = time.perf_counter()
-    await model(prompts, count)
-    return tokens / (time.perf_counter() - began)
+    return (await time_completions(model, prompts)).rate
 
 
 async def compare_with_client(prompts: Sequence[Prompt]) -> tuple[float, float]:

@@ -42,8 +42,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import aiohttp
 import numpy as np
@@ -52,14 +51,16 @@ from harness.evaluation_texts import completion_text, lengths, prompt_text
 from harness.generate_loop import GenerateLoop
 from harness.random_checkpoint import Architecture, make_checkpoint
 from harness.results import print_result, versions
+from harness.throughput import MeasurementError, Timed, time_completions
 from harness.vllm_server import VllmServer, running_server
 
 import bakeoff
 from bakeoff.config import Sampling, Spec
 from bakeoff.errors import ConfigError
+from bakeoff.generators.api.client import OPENAI
 from bakeoff.judges.pairwise import PairwiseJudge
 from bakeoff.plugins import RunContext, open_generator, open_judge
-from bakeoff.records import Completion, Message, Pair, Prompt
+from bakeoff.records import Message, Pair, Prompt
 from bakeoff.runtime.timing import Stopwatch
 
 PARTS = ("hf", "vllm", "replicas", "letter", "json", "decision", "comparison")
@@ -73,26 +74,6 @@ CHOICES = {"A": "the first answer", "B": "the second answer"}
 
 class PartSkippedError(Exception):
     """A part cannot be measured; the message is the reason."""
-
-
-class PartFailedError(Exception):
-    """A part failed while it was measured; the message is the reason."""
-
-
-class Timed(NamedTuple):
-    """A number of tokens or requests, and the seconds that they took."""
-
-    amount: int
-    seconds: float
-
-    @property
-    def rate(self) -> float:
-        """The number per second."""
-        return self.amount / self.seconds
-
-    def __add__(self, other: object) -> "Timed":
-        assert isinstance(other, Timed)
-        return Timed(self.amount + other.amount, self.seconds + other.seconds)
 
 
 @dataclass(frozen=True)
@@ -178,12 +159,7 @@ class PeakMemory:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stopped.set()
         self._thread.join()
 
@@ -276,26 +252,11 @@ async def generation_rate(bench: Bench, spec: str) -> tuple[float, float]:
     began = time.perf_counter()
     await model.prepare()
     try:
-        await complete(model, [make_prompt("Hello!")])
+        await time_completions(model, [make_prompt("Hello!")])
         start_s = time.perf_counter() - began
-        return (await complete(model, prompts)).rate, start_s
+        return (await time_completions(model, prompts)).rate, start_s
     finally:
         await model.close()
-
-
-async def complete(model: Any, prompts: Sequence[Prompt]) -> Timed:
-    """Complete the prompts; returns the new tokens and the seconds."""
-    tokens = 0
-
-    def count(_: int, outcome: object) -> None:
-        nonlocal tokens
-        if not isinstance(outcome, Completion):
-            raise PartFailedError(f"no completion: {outcome}")
-        tokens += outcome.tokens or 0
-
-    began = time.perf_counter()
-    await model(prompts, count)
-    return Timed(tokens, time.perf_counter() - began)
 
 
 async def measure_replicas(bench: Bench, replicas: int) -> None:
@@ -336,7 +297,7 @@ async def replica_run(bench: Bench, spec: str, prompts: int) -> Timed:
     model = open_generator(Spec.parse(spec), context)
     await model.prepare()
     try:
-        return await complete(model, make_prompts(prompts))
+        return await time_completions(model, make_prompts(prompts))
     finally:
         await model.close()
 
@@ -480,14 +441,13 @@ def request_body(judge: PairwiseJudge, pair: Pair) -> dict[str, Any]:
     """The body of the judge's request about a pair."""
     (request,) = judge.requests(pair)
     generator: Any = judge.generator
-    body: dict[str, Any] = generator.request(request.prompt)
-    return {**body, **body.pop("extra_body", {})}
+    return OPENAI.encode(generator.request(request.prompt))
 
 
 async def post_all(
     server: VllmServer, path: str, bodies: Sequence[dict[str, Any]], in_flight: int
 ) -> Timed:
-    """Send all requests with aiohttp. Raises PartFailedError for a reply that is not HTTP 200."""
+    """Send all requests with aiohttp. Raises MeasurementError for a reply that is not HTTP 200."""
     room = asyncio.Semaphore(in_flight)
     connector, timeout = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(
@@ -498,7 +458,7 @@ async def post_all(
             async with room, client.post(server.url + path, json=body) as reply:
                 text = await reply.text()
                 if reply.status != HTTPStatus.OK:
-                    raise PartFailedError(f"HTTP {reply.status}: {text[:300]}")
+                    raise MeasurementError(f"HTTP {reply.status}: {text[:300]}")
                 json.loads(text)
 
         began = time.perf_counter()
@@ -630,7 +590,7 @@ def measure_parts(bench: Bench, parts: Sequence[str], replicas: int) -> int:
             asyncio.run(measured[part]())
         except (PartSkippedError, ConfigError) as why:
             print(f"{part} is skipped: {why}", file=sys.stderr)
-        except (PartFailedError, aiohttp.ClientError) as error:
+        except (MeasurementError, aiohttp.ClientError) as error:
             print(f"{part} failed: {error}", file=sys.stderr)
             failed = 1
     return failed

@@ -17,7 +17,6 @@ import time
 import urllib.request
 from collections import deque
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 VERDICT = json.dumps({"explanation": "Shorter.", "score_a": 7, "score_b": 4, "winner": "A"})
@@ -176,12 +175,7 @@ class ChatServer:
         self.url = f"http://127.0.0.1:{int(self._process.stdout.readline())}/v1"
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._process.kill()
         self._process.communicate()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,39 @@ async def call(worker: Replies, store: Store, take: Take, count: int = 3) -> Pro
     return progress
 
 
+async def start(worker: Replies, store: Store, take: Take) -> asyncio.Task[ProgressCounter]:
+    """Call the worker in a task, and wait until it has emitted its records."""
+    running = asyncio.create_task(call(worker, store, take))
+    await worker.emitted.wait()
+    return running
+
+
+async def cancel(running: asyncio.Task[ProgressCounter]) -> None:
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+def run_read_only(work: Callable[[Store], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine with a store that cannot be written."""
+    with Store(PATH) as store:
+        assert store._writer is not None
+        store._writer._db.execute("PRAGMA query_only = ON")
+        asyncio.run(work(store))
+
+
+@pytest.fixture
+def loop_errors(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The errors that event loops report, instead of logging them."""
+    errors: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        asyncio.BaseEventLoop,
+        "default_exception_handler",
+        lambda _, context: errors.append(context),
+    )
+    return errors
+
+
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """No commit begins before this event is set."""
@@ -78,9 +111,7 @@ def test_the_worker_goes_on_while_its_records_are_committed(disk: threading.Even
     emitted: list[int] = []
 
     async def release_after_the_worker() -> None:
-        worker = Replies(3)
-        running = asyncio.create_task(call(worker, store, lambda index, _: emitted.append(index)))
-        await worker.emitted.wait()
+        running = await start(Replies(3), store, lambda index, _: emitted.append(index))
         assert emitted == []
         disk.set()
         progress = await running
@@ -91,73 +122,42 @@ def test_the_worker_goes_on_while_its_records_are_committed(disk: threading.Even
         asyncio.run(release_after_the_worker())
 
 
-def test_a_cancelled_call_emits_nothing_and_its_records_are_stored(disk: threading.Event) -> None:
+def test_a_cancelled_call_emits_nothing_and_its_records_are_stored(
+    disk: threading.Event, loop_errors: list[dict[str, Any]]
+) -> None:
     emitted: list[int] = []
-    complaints: list[dict[str, Any]] = []
 
     async def cancel_during_the_commit() -> None:
-        asyncio.get_running_loop().set_exception_handler(
-            lambda _, context: complaints.append(context)
-        )
-        worker = Replies(3)
-        running = asyncio.create_task(call(worker, store, lambda index, _: emitted.append(index)))
-        await worker.emitted.wait()
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
+        await cancel(await start(Replies(3), store, lambda index, _: emitted.append(index)))
         disk.set()
         await store.put_soon("later", Completion(text=""))  # is committed after the others
 
     with Store(PATH) as store:
         asyncio.run(cancel_during_the_commit())
-    assert (emitted, complaints) == ([], [])
+    assert (emitted, loop_errors) == ([], [])
     assert stored_texts() == ["0", "1", "2"]
 
 
 def test_records_of_a_cancelled_call_that_cannot_be_written_are_an_error(
     disk: threading.Event,
 ) -> None:
-    async def cancel_before_the_error() -> None:
-        worker = Replies(3)
-        running = asyncio.create_task(call(worker, store, ignore))
-        await worker.emitted.wait()
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
+    async def cancel_before_the_error(store: Store) -> None:
+        await cancel(await start(Replies(3), store, ignore))
         disk.set()
         with pytest.raises(StoreError, match="readonly"):
             await store.put_soon("later", Completion(text=""))
 
-    def run_with_read_only_store() -> None:
-        with store:
-            assert store._writer is not None
-            store._writer._db.execute("PRAGMA query_only = ON")
-            asyncio.run(cancel_before_the_error())
-
-    store = Store(PATH)
     with pytest.raises(StoreError, match="readonly"):
-        run_with_read_only_store()
+        run_read_only(cancel_before_the_error)
 
 
-def test_a_failed_commit_cancels_the_worker() -> None:
-    complaints: list[dict[str, Any]] = []
-
-    async def call_with_handler() -> None:
-        asyncio.get_running_loop().set_exception_handler(
-            lambda _, context: complaints.append(context)
-        )
+def test_a_failed_commit_cancels_the_worker(loop_errors: list[dict[str, Any]]) -> None:
+    async def call_two(store: Store) -> None:
         await call(Replies(2), store, ignore)  # the worker waits for ever
 
-    def run_with_read_only_store() -> None:
-        with store:
-            assert store._writer is not None
-            store._writer._db.execute("PRAGMA query_only = ON")
-            asyncio.run(call_with_handler())
-
-    store = Store(PATH)
     with pytest.raises(StoreError, match="readonly"):
-        run_with_read_only_store()
-    assert complaints == []
+        run_read_only(call_two)
+    assert loop_errors == []
 
 
 @pytest.mark.parametrize("count", [2, 3])  # the worker waits for ever; it has returned
@@ -188,8 +188,7 @@ def test_a_config_error_after_a_record_that_is_not_committed_stops_the_run(
 
     async def call_and_release(token: StopToken) -> None:
         worker = Replies(2, ConfigError("revoked"))
-        running = asyncio.create_task(call(worker, store, outcomes.__setitem__))
-        await worker.emitted.wait()
+        running = await start(worker, store, outcomes.__setitem__)
         await asyncio.sleep(0)
         assert token.reason == "revoked"
         disk.set()
