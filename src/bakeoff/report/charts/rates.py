@@ -189,10 +189,24 @@ def _label_offset(share: float) -> int:
 
 
 def _sequence(rows: Sequence[ChartRow], a: str, margin: float) -> list[VegaSpec]:
-    tooltip = tooltips({"n": "prompts", "value": "so far", "range": "95 % sequence"})
-    x = quantitative(
+    """The win rate as a line in the band of its confidence sequence, with its last value."""
+    x = _prompts_axis(int(rows[-1]["n"]))
+    return [
+        _equivalence(margin),
+        _confidence_band(rows, x),
+        _half_line(),
+        layer(rows, mark("line", style="line"), x=x, y=quantitative("share")),
+        *_last_value(rows[-1], x),
+        _hover_rules(rows, x),
+        heading(f"win rate so far: {a}", -14),
+    ]
+
+
+def _prompts_axis(last: int) -> VegaSpec:
+    """The x channel: the number of prompts, from 1 to `last`."""
+    return quantitative(
         "n",
-        scale={"domain": [1, max(2, rows[-1]["n"])], "nice": False},
+        scale={"domain": [1, max(2, last)], "nice": False},
         axis={
             "title": "prompts judged",
             "grid": False,
@@ -202,51 +216,67 @@ def _sequence(rows: Sequence[ChartRow], a: str, margin: float) -> list[VegaSpec]
             "labelFlush": True,
         },
     )
-    share, last = quantitative("share"), rows[-1:]
+
+
+def _equivalence(margin: float) -> VegaSpec:
+    """The horizontal band of equivalence, `margin` around 0.5."""
     band: ChartRow = {"low": max(0.0, 0.5 - margin), "high": min(1.0, 0.5 + margin)}
     band["range"] = f"{100 * float(band['low']):g} to {100 * float(band['high']):g} %"
-    dy = _label_offset(float(rows[-1]["share"]))
+    return layer(
+        [band],
+        mark("rect", style="margin"),
+        x=pixel(0),
+        x2=pixel("width"),
+        y=quantitative("low"),
+        y2=end_of("high"),
+        tooltip=tooltips({"range": "equivalent within"}),
+    )
+
+
+def _confidence_band(rows: Sequence[ChartRow], x: VegaSpec) -> VegaSpec:
+    """The area between the bounds of the confidence sequence."""
+    return layer(
+        rows,
+        mark("area", style="band"),
+        x=x,
+        y=quantitative("low", scale={"domain": [0, 1]}, axis=percent_axis(grid=True)),
+        y2=end_of("high"),
+        tooltip=_look_tooltip(),
+    )
+
+
+def _half_line() -> VegaSpec:
+    """The horizontal line at 0.5."""
+    return layer(
+        [{"half": 0.5}],
+        mark("rule", style="half"),
+        y=quantitative("half"),
+        x=pixel(0),
+        x2=pixel("width"),
+    )
+
+
+def _last_value(row: ChartRow, x: VegaSpec) -> list[VegaSpec]:
+    """A point at the last win rate, and its value as text."""
+    share = quantitative("share")
+    text = mark("text", style="ink", align="right", dy=_label_offset(float(row["share"])))
     return [
-        layer(
-            [band],
-            mark("rect", style="margin"),
-            x=pixel(0),
-            x2=pixel("width"),
-            y=quantitative("low"),
-            y2=end_of("high"),
-            tooltip=tooltips({"range": "equivalent within"}),
-        ),
-        layer(
-            rows,
-            mark("area", style="band"),
-            x=x,
-            y=quantitative("low", scale={"domain": [0, 1]}, axis=percent_axis(grid=True)),
-            y2=end_of("high"),
-            tooltip=tooltip,
-        ),
-        layer(
-            [{"half": 0.5}],
-            mark("rule", style="half"),
-            y=quantitative("half"),
-            x=pixel(0),
-            x2=pixel("width"),
-        ),
-        layer(rows, mark("line", style="line"), x=x, y=share),
-        layer(last, ESTIMATE_POINT, x=x, y=share, tooltip=tooltip),
-        layer(
-            last,
-            mark("text", style="ink", align="right", dy=dy),
-            x=x,
-            y=share,
-            text=nominal("value"),
-        ),
-        layer(
-            rows,
-            mark("rule", style="unseen", strokeWidth=6),
-            x=x,
-            y=pixel(0),
-            y2=pixel("height"),
-            tooltip=tooltip,
-        ),
-        heading(f"win rate so far: {a}", -14),
+        layer([row], ESTIMATE_POINT, x=x, y=share, tooltip=_look_tooltip()),
+        layer([row], text, x=x, y=share, text=nominal("value")),
     ]
+
+
+def _hover_rules(rows: Sequence[ChartRow], x: VegaSpec) -> VegaSpec:
+    """Invisible rules over the whole height, so that each look has a tooltip."""
+    return layer(
+        rows,
+        mark("rule", style="unseen", strokeWidth=6),
+        x=x,
+        y=pixel(0),
+        y2=pixel("height"),
+        tooltip=_look_tooltip(),
+    )
+
+
+def _look_tooltip() -> list[VegaSpec]:
+    return tooltips({"n": "prompts", "value": "so far", "range": "95 % sequence"})
