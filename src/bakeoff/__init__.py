@@ -9,251 +9,130 @@ The public API is `__all__`: functions for notebooks, records, errors, and what 
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+# Type checkers and editors read the imports; at runtime a module is imported when a name of it is
+# first used, so that `import bakeoff` takes a few milliseconds. A test holds the two equal.
 if TYPE_CHECKING:
-    from bakeoff.api import run, run_async, vote_async
-    from bakeoff.config import Config, Sampling, Spec, parse_fields, split_options
-    from bakeoff.config.options import AuditOptions, JudgeCheckOptions, VoteOptions
-    from bakeoff.errors import (
-        BackendError,
-        BakeoffError,
-        BudgetError,
-        ConfigError,
-        ContextError,
-        InterruptError,
-        RefusedError,
-        StoppedError,
-        StoreError,
-        VerdictError,
-        WorkError,
-    )
-    from bakeoff.evaluation.audit import audit
-    from bakeoff.evaluation.judge_check import check
-    from bakeoff.evaluation.session import plan
-    from bakeoff.importers.builder import EvidenceBuilder, ModelOutput
-    from bakeoff.importers.documents import Document
-    from bakeoff.importers.labels import ParseFailure
-    from bakeoff.importers.reader import Importer
-    from bakeoff.plugins import RunContext, judge_spec, open_generator, open_judge
-    from bakeoff.records import (
-        Comparison,
-        Completion,
-        Criterion,
-        Design,
-        Evidence,
-        Failure,
-        Judgment,
-        Message,
-        ModelCompletion,
-        Pair,
-        Plan,
-        Prompt,
-        RawScores,
-        Results,
-        Scores,
-        Summary,
-        Usage,
-        Verdict,
-        content_key,
-    )
-    from bakeoff.report.results_file import read_results
-    from bakeoff.runtime import (
-        BaseWorker,
-        Batched,
-        Durable,
-        Emit,
-        Generator,
-        GeneratorJudge,
-        HasWeights,
-        Judge,
-        ModelRequest,
-        PerItem,
-        Planned,
-        Priced,
-        Progress,
-        RateLimits,
-        SpendLimit,
-        StopToken,
-        Traits,
-        Worker,
-        WorkItem,
-        WorkQueue,
-        planned_requests,
-    )
-    from bakeoff.runtime.progress import ProgressCallback, ProgressUpdate
-    from bakeoff.storage import Store
+    from bakeoff.api import run as run
+    from bakeoff.api import run_async as run_async
+    from bakeoff.api import vote_async as vote_async
+    from bakeoff.config import Config as Config
+    from bakeoff.config import Sampling as Sampling
+    from bakeoff.config import Spec as Spec
+    from bakeoff.config import parse_fields as parse_fields
+    from bakeoff.config import split_options as split_options
+    from bakeoff.config.options import AuditOptions as AuditOptions
+    from bakeoff.config.options import JudgeCheckOptions as JudgeCheckOptions
+    from bakeoff.config.options import VoteOptions as VoteOptions
+    from bakeoff.errors import BackendError as BackendError
+    from bakeoff.errors import BakeoffError as BakeoffError
+    from bakeoff.errors import BudgetError as BudgetError
+    from bakeoff.errors import ConfigError as ConfigError
+    from bakeoff.errors import ContextError as ContextError
+    from bakeoff.errors import InterruptError as InterruptError
+    from bakeoff.errors import RefusedError as RefusedError
+    from bakeoff.errors import StoppedError as StoppedError
+    from bakeoff.errors import StoreError as StoreError
+    from bakeoff.errors import VerdictError as VerdictError
+    from bakeoff.errors import WorkError as WorkError
+    from bakeoff.evaluation.audit import audit as audit
+    from bakeoff.evaluation.judge_check import check as check
+    from bakeoff.evaluation.session import plan as plan
+    from bakeoff.importers.builder import EvidenceBuilder as EvidenceBuilder
+    from bakeoff.importers.builder import ModelOutput as ModelOutput
+    from bakeoff.importers.documents import Document as Document
+    from bakeoff.importers.labels import ParseFailure as ParseFailure
+    from bakeoff.importers.reader import Importer as Importer
+    from bakeoff.plugins import RunContext as RunContext
+    from bakeoff.plugins import judge_spec as judge_spec
+    from bakeoff.plugins import open_generator as open_generator
+    from bakeoff.plugins import open_judge as open_judge
+    from bakeoff.records import Comparison as Comparison
+    from bakeoff.records import Completion as Completion
+    from bakeoff.records import Criterion as Criterion
+    from bakeoff.records import Design as Design
+    from bakeoff.records import Evidence as Evidence
+    from bakeoff.records import Failure as Failure
+    from bakeoff.records import Judgment as Judgment
+    from bakeoff.records import Message as Message
+    from bakeoff.records import ModelCompletion as ModelCompletion
+    from bakeoff.records import Pair as Pair
+    from bakeoff.records import Plan as Plan
+    from bakeoff.records import Prompt as Prompt
+    from bakeoff.records import RawScores as RawScores
+    from bakeoff.records import Results as Results
+    from bakeoff.records import Scores as Scores
+    from bakeoff.records import Summary as Summary
+    from bakeoff.records import Usage as Usage
+    from bakeoff.records import Verdict as Verdict
+    from bakeoff.records import content_key as content_key
+    from bakeoff.report.results_file import read_results as read_results
+    from bakeoff.runtime import BaseWorker as BaseWorker
+    from bakeoff.runtime import Batched as Batched
+    from bakeoff.runtime import Durable as Durable
+    from bakeoff.runtime import Emit as Emit
+    from bakeoff.runtime import Generator as Generator
+    from bakeoff.runtime import GeneratorJudge as GeneratorJudge
+    from bakeoff.runtime import HasWeights as HasWeights
+    from bakeoff.runtime import Judge as Judge
+    from bakeoff.runtime import ModelRequest as ModelRequest
+    from bakeoff.runtime import PerItem as PerItem
+    from bakeoff.runtime import Planned as Planned
+    from bakeoff.runtime import Priced as Priced
+    from bakeoff.runtime import Progress as Progress
+    from bakeoff.runtime import RateLimits as RateLimits
+    from bakeoff.runtime import SpendLimit as SpendLimit
+    from bakeoff.runtime import StopToken as StopToken
+    from bakeoff.runtime import Traits as Traits
+    from bakeoff.runtime import Worker as Worker
+    from bakeoff.runtime import WorkItem as WorkItem
+    from bakeoff.runtime import WorkQueue as WorkQueue
+    from bakeoff.runtime import planned_requests as planned_requests
+    from bakeoff.runtime.progress import ProgressCallback as ProgressCallback
+    from bakeoff.runtime.progress import ProgressUpdate as ProgressUpdate
+    from bakeoff.storage import Store as Store
 
-__all__ = [
-    "AuditOptions",
-    "BackendError",
-    "BakeoffError",
-    "BaseWorker",
-    "Batched",
-    "BudgetError",
-    "Comparison",
-    "Completion",
-    "Config",
-    "ConfigError",
-    "ContextError",
-    "Criterion",
-    "Design",
-    "Document",
-    "Durable",
-    "Emit",
-    "Evidence",
-    "EvidenceBuilder",
-    "Failure",
-    "Generator",
-    "GeneratorJudge",
-    "HasWeights",
-    "Importer",
-    "InterruptError",
-    "Judge",
-    "JudgeCheckOptions",
-    "Judgment",
-    "Message",
-    "ModelCompletion",
-    "ModelOutput",
-    "ModelRequest",
-    "Pair",
-    "ParseFailure",
-    "PerItem",
-    "Plan",
-    "Planned",
-    "Priced",
-    "Progress",
-    "ProgressCallback",
-    "ProgressUpdate",
-    "Prompt",
-    "RateLimits",
-    "RawScores",
-    "RefusedError",
-    "Results",
-    "RunContext",
-    "Sampling",
-    "Scores",
-    "Spec",
-    "SpendLimit",
-    "StopToken",
-    "StoppedError",
-    "Store",
-    "StoreError",
-    "Summary",
-    "Traits",
-    "Usage",
-    "Verdict",
-    "VerdictError",
-    "VoteOptions",
-    "WorkError",
-    "WorkItem",
-    "WorkQueue",
-    "Worker",
-    "audit",
-    "check",
-    "content_key",
-    "judge_spec",
-    "open_generator",
-    "open_judge",
-    "parse_fields",
-    "plan",
-    "planned_requests",
-    "read_results",
-    "run",
-    "run_async",
-    "split_options",
-    "vote_async",
-]
-
-# The module of each public name: modules are imported when a name of theirs is first used, so that
-# `import bakeoff` takes a few milliseconds.
-_MODULES = {
-    "AuditOptions": "bakeoff.config.options",
-    "BackendError": "bakeoff.errors",
-    "BakeoffError": "bakeoff.errors",
-    "BaseWorker": "bakeoff.runtime",
-    "Batched": "bakeoff.runtime",
-    "BudgetError": "bakeoff.errors",
-    "Comparison": "bakeoff.records",
-    "Completion": "bakeoff.records",
-    "Config": "bakeoff.config",
-    "ConfigError": "bakeoff.errors",
-    "ContextError": "bakeoff.errors",
-    "Criterion": "bakeoff.records",
-    "Design": "bakeoff.records",
-    "Document": "bakeoff.importers.documents",
-    "Durable": "bakeoff.runtime",
-    "Emit": "bakeoff.runtime",
-    "Evidence": "bakeoff.records",
-    "EvidenceBuilder": "bakeoff.importers.builder",
-    "Failure": "bakeoff.records",
-    "Generator": "bakeoff.runtime",
-    "GeneratorJudge": "bakeoff.runtime",
-    "HasWeights": "bakeoff.runtime",
-    "Importer": "bakeoff.importers.reader",
-    "InterruptError": "bakeoff.errors",
-    "Judge": "bakeoff.runtime",
-    "JudgeCheckOptions": "bakeoff.config.options",
-    "Judgment": "bakeoff.records",
-    "Message": "bakeoff.records",
-    "ModelCompletion": "bakeoff.records",
-    "ModelOutput": "bakeoff.importers.builder",
-    "ModelRequest": "bakeoff.runtime",
-    "Pair": "bakeoff.records",
-    "ParseFailure": "bakeoff.importers.labels",
-    "PerItem": "bakeoff.runtime",
-    "Plan": "bakeoff.records",
-    "Planned": "bakeoff.runtime",
-    "Priced": "bakeoff.runtime",
-    "Progress": "bakeoff.runtime",
-    "ProgressCallback": "bakeoff.runtime.progress",
-    "ProgressUpdate": "bakeoff.runtime.progress",
-    "Prompt": "bakeoff.records",
-    "RateLimits": "bakeoff.runtime",
-    "RawScores": "bakeoff.records",
-    "RefusedError": "bakeoff.errors",
-    "Results": "bakeoff.records",
-    "RunContext": "bakeoff.plugins",
-    "Sampling": "bakeoff.config",
-    "Scores": "bakeoff.records",
-    "Spec": "bakeoff.config",
-    "SpendLimit": "bakeoff.runtime",
-    "StopToken": "bakeoff.runtime",
-    "StoppedError": "bakeoff.errors",
-    "Store": "bakeoff.storage",
-    "StoreError": "bakeoff.errors",
-    "Summary": "bakeoff.records",
-    "Traits": "bakeoff.runtime",
-    "Usage": "bakeoff.records",
-    "Verdict": "bakeoff.records",
-    "VerdictError": "bakeoff.errors",
-    "VoteOptions": "bakeoff.config.options",
-    "WorkError": "bakeoff.errors",
-    "WorkItem": "bakeoff.runtime",
-    "WorkQueue": "bakeoff.runtime",
-    "Worker": "bakeoff.runtime",
-    "audit": "bakeoff.evaluation.audit",
-    "check": "bakeoff.evaluation.judge_check",
-    "content_key": "bakeoff.records",
-    "judge_spec": "bakeoff.plugins",
-    "open_generator": "bakeoff.plugins",
-    "open_judge": "bakeoff.plugins",
-    "parse_fields": "bakeoff.config",
-    "plan": "bakeoff.evaluation.session",
-    "planned_requests": "bakeoff.runtime",
-    "read_results": "bakeoff.report.results_file",
-    "run": "bakeoff.api",
-    "run_async": "bakeoff.api",
-    "split_options": "bakeoff.config",
-    "vote_async": "bakeoff.api",
+_NAMES = {
+    "bakeoff.api": "run run_async vote_async",
+    "bakeoff.config": "Config Sampling Spec parse_fields split_options",
+    "bakeoff.config.options": "AuditOptions JudgeCheckOptions VoteOptions",
+    "bakeoff.errors": (
+        "BackendError BakeoffError BudgetError ConfigError ContextError InterruptError "
+        "RefusedError StoppedError StoreError VerdictError WorkError"
+    ),
+    "bakeoff.evaluation.audit": "audit",
+    "bakeoff.evaluation.judge_check": "check",
+    "bakeoff.evaluation.session": "plan",
+    "bakeoff.importers.builder": "EvidenceBuilder ModelOutput",
+    "bakeoff.importers.documents": "Document",
+    "bakeoff.importers.labels": "ParseFailure",
+    "bakeoff.importers.reader": "Importer",
+    "bakeoff.plugins": "RunContext judge_spec open_generator open_judge",
+    "bakeoff.records": (
+        "Comparison Completion Criterion Design Evidence Failure Judgment Message ModelCompletion "
+        "Pair Plan Prompt RawScores Results Scores Summary Usage Verdict content_key"
+    ),
+    "bakeoff.report.results_file": "read_results",
+    "bakeoff.runtime": (
+        "BaseWorker Batched Durable Emit Generator GeneratorJudge HasWeights Judge ModelRequest "
+        "PerItem Planned Priced Progress RateLimits SpendLimit StopToken Traits Worker WorkItem "
+        "WorkQueue planned_requests"
+    ),
+    "bakeoff.runtime.progress": "ProgressCallback ProgressUpdate",
+    "bakeoff.storage": "Store",
 }
+_MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+__all__ = sorted(_MODULES)
 
 
-def __getattr__(name: str) -> Any:
-    module = _MODULES.get(name)
-    if module:
-        return getattr(import_module(module), name)
-    raise AttributeError(f"module 'bakeoff' has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker would accept any name
+
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module 'bakeoff' has no attribute {name!r}")
+        return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:
