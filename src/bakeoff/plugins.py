@@ -1,7 +1,7 @@
 """Loads generators, judges and importers by name, and opens generators and judges from specs.
 
-Backends are entry points, built-in ones too. The name of a provider of any-llm (`openai`,
-`anthropic`, `gemini`, ...) opens the `api` backend with that provider.
+Backends are entry points, built-in ones too. The name of a hosted provider (`openai`, `anthropic`,
+and with the extra `providers` those of any-llm) opens the `api` backend with that provider.
 """
 
 import logging

@@ -6,7 +6,7 @@ from bakeoff.config import Spec
 
 
 def hosted_names(models: Sequence[str], judges: Sequence[str]) -> set[str]:
-    """Return the names of the specs without an installed backend: any-llm calls their provider."""
+    """Return the names of the specs whose backend is no installed one: a provider hosts them."""
     from bakeoff.plugins import GENERATORS, JUDGES, backend_names, judge_spec
 
     local = {*backend_names(GENERATORS), *backend_names(JUDGES)}
