@@ -1,6 +1,7 @@
 """Structure of the source: layers, sizes and names."""
 
 import ast
+import logging.config
 import statistics
 from collections import Counter
 from collections.abc import Iterator
@@ -22,8 +23,12 @@ def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
                 yield f"{path.relative_to(PACKAGE)}:{node.lineno} {node.name}", node
 
 
-def test_modules_import_only_from_lower_layers(capsys: pytest.CaptureFixture[str]) -> None:
+def test_modules_import_only_from_lower_layers(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The contracts of pyproject.toml, which name every module of the package."""
+    # It would disable all loggers that exist, for the tests after this one.
+    monkeypatch.setattr(logging.config, "dictConfig", lambda _: None)
     status = lint_imports(str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True)
     report = capsys.readouterr().out
     assert status == 0, report
