@@ -8,7 +8,6 @@ import numpy as np
 from bakeoff.analysis.aggregate import PromptTable, rounded_preferences
 from bakeoff.analysis.judgment_table import POINTWISE, JudgmentTable
 from bakeoff.analysis.pair_data import PairData
-from bakeoff.analysis.text_features import TextDifferences
 from bakeoff.records import Completion
 from bakeoff.stats.arrays import Values
 from bakeoff.stats.bias import feature_bias, leak_effect, order_effect
@@ -29,8 +28,9 @@ def order_bias(table: JudgmentTable) -> OrderEffect:
     return order_effect(np.round(table.preference, 9), table.prompt, table.a_first)
 
 
-def length_bias(data: PairData, texts: TextDifferences) -> FeatureBias | None:
+def length_bias(data: PairData) -> FeatureBias | None:
     """The association of a win with the longer completion; None without completions."""
+    texts = data.text_differences
     if not len(texts.rows):
         return None
     return feature_bias(data.preferences[texts.rows], texts.characters)
@@ -39,7 +39,7 @@ def length_bias(data: PairData, texts: TextDifferences) -> FeatureBias | None:
 def longer_wins(table: PromptTable, differences: Values) -> FeatureBias | None:
     """`length_bias` for a table of the same prompts; None without completions.
 
-    `differences` are those of `TextDifferences.characters_by_prompt`.
+    `differences` are those of the lengths, by index into the prompt ids; NaN where unknown.
     """
     row_differences = differences[table.prompt]
     known = ~np.isnan(row_differences)
@@ -48,18 +48,20 @@ def longer_wins(table: PromptTable, differences: Values) -> FeatureBias | None:
     return feature_bias(rounded_preferences(table)[known], row_differences[known])
 
 
-def markdown_bias(data: PairData, texts: TextDifferences) -> FeatureBias | None:
+def markdown_bias(data: PairData) -> FeatureBias | None:
     """Association of a win with more headings, list items and bold spans outside code blocks.
 
     The three are counted together. None if the counts never differ, or without completions.
     """
-    if not texts.markdown.any():
+    markdown = data.text_differences.markdown
+    if not markdown.any():
         return None
-    return feature_bias(data.preferences[texts.rows], texts.markdown)
+    return feature_bias(data.preferences[data.text_differences.rows], markdown)
 
 
-def length_and_style_controls(data: PairData, texts: TextDifferences) -> ControlledRate | None:
+def length_and_style_controls(data: PairData) -> ControlledRate | None:
     """The win rate at equal length and style; None without completions."""
+    texts = data.text_differences
     if not len(texts.rows):
         return None
     clusters = data.clusters[texts.rows] if data.clusters is not None else None

@@ -6,6 +6,7 @@ from itertools import combinations
 
 from bakeoff.analysis.pair_data import AnalysisConfig, PairData
 from bakeoff.analysis.prompt_clusters import prompt_clusters
+from bakeoff.analysis.text_features import same_words
 from bakeoff.records import (
     HUMAN_PREFIX,
     Completion,
@@ -75,12 +76,9 @@ def identical_completions(
         rows_by_sample[row.prompt_id, row.sample].append(row)
     identical: dict[frozenset[str], set[tuple[str, int]]] = defaultdict(set)
     for sample, rows in rows_by_sample.items():
-        models_by_text: dict[str, list[str]] = defaultdict(list)
-        for row in rows:
-            models_by_text[" ".join(row.completion.text.split())].append(row.model)
-        for models in models_by_text.values():
-            for pair in combinations(models, 2):
-                identical[frozenset(pair)].add(sample)
+        for a, b in combinations(rows, 2):
+            if same_words(a.completion, b.completion):
+                identical[frozenset((a.model, b.model))].add(sample)
     return identical
 
 

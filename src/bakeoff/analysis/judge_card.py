@@ -1,9 +1,11 @@
 """The card of each judge of a pair: its own win rate, its reliability and its cost."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from bakeoff.analysis.aggregate import PromptTable
 from bakeoff.analysis.agreement import rater_agreement, repeat_agreement
 from bakeoff.analysis.bias import longer_wins, order_bias
 from bakeoff.analysis.deciding_rate import deciding_rate
@@ -16,49 +18,65 @@ from bakeoff.stats.intervals import proportion
 from bakeoff.stats.results import Estimate
 
 
-def judge_cards(data: PairData, panel_rate: Estimate, lengths: Values) -> list[JudgeCard]:
-    """A card for each judge with any judgment.
-
-    `panel_rate` is the win rate of all judges together, `lengths` the result of
-    `length_differences`.
-    """
-    return [_card(data, judge, lengths, panel_rate) for judge in data.judges]
+def judge_cards(data: PairData) -> list[JudgeCard]:
+    """A card for each judge with any judgment: its win rate and its counts."""
+    return [_card(data, judge) for judge in data.judges]
 
 
-def _card(data: PairData, judge: str, lengths: Values, panel_rate: Estimate) -> JudgeCard:
-    table, judgments = data.table_of(judge), data.judgment_table.for_judge(judge)
-    rate, margin = _rate(data, judgments), data.margin / 100
-    longer = longer_wins(table, lengths)
-    consistency = table.known_consistency
-    panel = len(data.judges) > 1
-    others = data.table_without(judge) if panel else table
-    other_judgments = data.judgment_table.take(
-        data.judgment_table.judge != data.judges.index(judge)
-    )
-    without = _rate(data, other_judgments) if panel else None
+def complete_cards(data: PairData, cards: Sequence[JudgeCard]) -> list[JudgeCard]:
+    """The cards with the reliability and the cost of each judge, and the panel without it."""
+    lengths = np.full(len(data.prompt_ids), np.nan)
+    texts = data.text_differences
+    lengths[data.prompt_table.prompt[texts.rows]] = texts.characters
+    return [_complete(data, card, lengths) for card in cards]
+
+
+def _card(data: PairData, judge: str) -> JudgeCard:
+    judgments = data.judgment_table.for_judge(judge)
+    rate = _rate(data, judgments)
+    failures = [failure for failure in data.failures if failure.participant == judge]
     return JudgeCard(
         judge=judge,
         win_rate=rate,
-        outcome=interval_outcome(rate, margin),
-        **_counts(
-            judgments, [failure for failure in data.failures if failure.participant == judge]
-        ),
-        consistency=proportion(int(consistency.sum()), len(consistency)),
-        first_wins=order_bias(judgments).pick_first,
-        longer_wins=longer.more_wins if longer else None,
-        repeat_agreement=repeat_agreement(data, judge),
-        panel_agreement=rater_agreement(data, {judge: table, "the others": others})
-        if panel
-        else None,
-        human_agreement=rater_agreement(data, {judge: table, "people": data.people_table})
-        if data.labels
-        else None,
-        opposes_panel=(rate.estimate - 0.5) * (panel_rate.estimate - 0.5) < 0,
-        win_rate_without=without,
-        outcome_without=interval_outcome(without, margin) if without else None,
-        snapshots=data.snapshots.get(judge, ()),
-        cost=_cost_per_100_pairs(judgments),
+        outcome=interval_outcome(rate, data.margin / 100),
+        **_counts(judgments, failures),
     )
+
+
+def _complete(data: PairData, card: JudgeCard, lengths: Values) -> JudgeCard:
+    """The card with all fields; `lengths` are differences by index into the prompt ids."""
+    judge = card.judge
+    table, judgments = data.table_of(judge), data.judgment_table.for_judge(judge)
+    longer, consistency = longer_wins(table, lengths), table.known_consistency
+    return card.model_copy(
+        update={
+            "consistency": proportion(int(consistency.sum()), len(consistency)),
+            "first_wins": order_bias(judgments).pick_first,
+            "longer_wins": longer.more_wins if longer else None,
+            "repeat_agreement": repeat_agreement(data, judge),
+            "human_agreement": rater_agreement(data, {judge: table, "people": data.people_table})
+            if data.labels
+            else None,
+            "opposes_panel": (card.win_rate.estimate - 0.5) * (data.deciding.rate.estimate - 0.5)
+            < 0,
+            "snapshots": data.snapshots.get(judge, ()),
+            "cost": _cost_per_100_pairs(judgments),
+            **(_against_others(data, judge, table) if len(data.judges) > 1 else {}),
+        }
+    )
+
+
+def _against_others(data: PairData, judge: str, table: PromptTable) -> dict[str, Any]:
+    """The fields of a card that compare the judge with the other ones."""
+    others = data.judgment_table.judge != data.judges.index(judge)
+    without = _rate(data, data.judgment_table.take(others))
+    return {
+        "panel_agreement": rater_agreement(
+            data, {judge: table, "the others": data.table_without(judge)}
+        ),
+        "win_rate_without": without,
+        "outcome_without": interval_outcome(without, data.margin / 100),
+    }
 
 
 def _rate(data: PairData, judgments: JudgmentTable) -> Estimate:

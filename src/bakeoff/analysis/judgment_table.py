@@ -75,6 +75,17 @@ class JudgmentTable:
         """The rows of one judge."""
         return self.take(self.judge == self.judges.index(judge))
 
+    def of_prompts(self, prompts: Codes) -> Self:
+        """The rows of these prompts, sorted; prompts and judges are numbered from 0."""
+        table = self.take(np.isin(self.prompt, prompts))
+        judges, judge = np.unique(table.judge, return_inverse=True)
+        return replace(
+            table,
+            judges=tuple(self.judges[code] for code in judges.tolist()),
+            prompt=np.searchsorted(prompts, table.prompt),
+            judge=judge,
+        )
+
     @property
     def recorded(self) -> Mask:
         """Whether it is known which completion was shown first."""

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Self
@@ -110,7 +110,8 @@ class OrderDesign:
     """
 
     table: JudgmentTable
-    sequence: PromptSequence
+    sequence: Callable[[], PromptSequence]
+    """Returns what may predict the orders; called if a judge has enough single-order prompts."""
     panel: Panel = "mean"
     sequential: bool = False
     """The order of each prompt was drawn at random during the run, as with early stopping."""
@@ -221,7 +222,7 @@ class OrderDesign:
         p = 1.0
         if min(len(prompts_a), len(prompts_b)) >= MIN_PER_ORDER:
             prompts = np.union1d(prompts_a, prompts_b)
-            a_first, sequence = np.isin(prompts, prompts_a), self.sequence
+            a_first, sequence = np.isin(prompts, prompts_a), self.sequence()
             p = order_predictability(a_first, sequence.positions[prompts], sequence.tags[prompts])
             # The order of the lines of a file may be random, and tells only if it is evident.
             deviation = sequence_deviation(a_first, sequence.place[prompts])

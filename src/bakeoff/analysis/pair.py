@@ -2,16 +2,11 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from statistics import fmean, stdev
-from typing import Any, NamedTuple
+from collections.abc import Iterable
 
 import numpy as np
 
 from bakeoff.analysis.aggregate import (
-    aggregate_by_judge,
-    aggregate_by_prompt,
     rounded_preferences,
     side_values,
 )
@@ -25,25 +20,22 @@ from bakeoff.analysis.bias import (
 )
 from bakeoff.analysis.deciding_rate import WeightedRows
 from bakeoff.analysis.flip_rates import flip_rates
-from bakeoff.analysis.judge_card import judge_cards
-from bakeoff.analysis.judgment_table import POINTWISE, UNKNOWN, judgment_table
-from bakeoff.analysis.pair_data import PairData
+from bakeoff.analysis.judge_card import complete_cards, judge_cards
+from bakeoff.analysis.judgment_table import POINTWISE, UNKNOWN
+from bakeoff.analysis.pair_data import PairData, is_cluster_tag
 from bakeoff.analysis.people import summarize_people
-from bakeoff.analysis.text_features import TextDifferences
-from bakeoff.records import Accounting, Counts, PairSummary, ScoreDifference, ScoreStats
-from bakeoff.stats.arrays import Values
-from bakeoff.stats.intervals import cluster_means, cluster_t_interval, t_interval
+from bakeoff.analysis.published_rate import published_rate
+from bakeoff.analysis.score_statistics import score_statistics
+from bakeoff.records import Accounting, Counts, PairSummary
 from bakeoff.stats.order_strata import BOTH
 from bakeoff.stats.panels import between_judge_interval
 from bakeoff.stats.partial_identification import bounded_interval
 from bakeoff.stats.power import power_of_mean
 from bakeoff.stats.results import Estimate, Power
 from bakeoff.stats.sequential import (
-    anytime_test,
-    mean_confidence_sequence,
     sign_confidence_sequence,
 )
-from bakeoff.stats.tests import sign_flip_test, sign_test, tested_win_rate
+from bakeoff.stats.tests import tested_win_rate
 
 _Z = 1.959964  # of a two-sided 95 % interval
 
@@ -52,6 +44,36 @@ def summarize_pair(data: PairData) -> PairSummary:
     """The statistics of a pair, without verdict, reasons, slices and flags.
 
     See `PairSummary.with_verdict` and `with_holm_p` for what is added later.
+    """
+    checked = summarize_for_checks(data)
+    if checked.win_rate is None:
+        return checked
+    known_consistency = data.prompt_table.known_consistency
+    return checked.model_copy(
+        update={
+            "decisive_win_rate": _decisive_share(data),
+            **published_rate(data)._asdict(),
+            "identical": len(data.identical_prompts),
+            "both_bad": sum(judgment.verdict.both_bad for judgment in data.judgments),
+            "repeated": _repeated_prompts(data),
+            "consistency": float(known_consistency.mean()) if len(known_consistency) else None,
+            "length": length_bias(data),
+            "markdown": markdown_bias(data),
+            "thinking": thinking_leaks(data),
+            "judges": tuple(complete_cards(data, checked.judges)),
+            "other_judges": _other_judges(data),
+            "flip_rates": tuple(flip_rates(data)),
+            "agreement": tuple(judge_agreements(data)),
+            "power": _power(data, checked.win_rate),
+            "variance": variance_components(data),
+        }
+    )
+
+
+def summarize_for_checks(data: PairData) -> PairSummary:
+    """The statistics of a pair that its checks read; other fields have their defaults.
+
+    The cards of the judges have their win rates and counts only.
     """
     table = data.prompt_table
     wins, losses = data.wins_and_losses
@@ -70,55 +92,47 @@ def summarize_pair(data: PairData) -> PairSummary:
             outcome="not enough data",
             verdict="",
         )
-    units = data.unit_means(data.preferences)
     deciding, people = data.deciding, summarize_people(data)
     rate, test = deciding.rate, deciding.test
     if people and people.decides and people.corrected and people.test:
         rate, test = people.corrected.value, people.test
-    texts, scores = TextDifferences(data), _score_statistics(data)
-    judged_twice = len(table.known_consistency)
+    scores, judged_twice = score_statistics(data), len(table.known_consistency)
     return PairSummary(
         a=data.a,
         b=data.b,
         prompts=len(table),
-        clusters=len(units) if data.clusters is not None else None,
+        clusters=len(np.unique(data.clusters)) if data.clusters is not None else None,
         wins=wins,
         losses=losses,
         ties=len(table) - wins - losses,
         win_rate=rate,
-        decisive_win_rate=_decisive_share(data),
         deciding_prompts=deciding.prompts,
         test=test,
         winner_share=deciding.rows.winner_share,
-        **_published(data, deciding.rate),
-        identical=len(data.identical_prompts),
-        both_bad=sum(judgment.verdict.both_bad for judgment in data.judgments),
-        repeated=data.repeated_prompts,
         scores_a=scores.a,
         scores_b=scores.b,
         score_difference=scores.difference,
         scored_better=scores.better,
         scored_worse=scores.worse,
         scored_equal=scores.equal,
-        consistency=float(table.known_consistency.mean()) if judged_twice else None,
         flipped=float(table.flipped.sum() / judged_twice) if judged_twice else None,
         order=order,
-        length=length_bias(data, texts),
-        markdown=markdown_bias(data, texts),
-        controls=length_and_style_controls(data, texts),
-        thinking=thinking_leaks(data),
-        judges=tuple(judge_cards(data, deciding.rate, texts.characters_by_prompt)),
+        controls=length_and_style_controls(data),
+        judges=tuple(judge_cards(data)),
         people=people,
         judges_win_rate=deciding.rate if rate is not deciding.rate else None,
-        other_judges=_other_judges(data),
-        flip_rates=tuple(flip_rates(data)),
-        agreement=tuple(judge_agreements(data)),
-        power=_power(data, rate),
-        variance=variance_components(data),
         accounting=_with_interval(verdict_accounting(data, deciding.rows), deciding.rate),
         margin=data.margin,
         outcome="not enough data",
         verdict="",
+    )
+
+
+def _repeated_prompts(data: PairData) -> int:
+    """The number of judged prompts in a cluster without a cluster tag of their own."""
+    return sum(
+        prompt_id in data.clusters_by_prompt and not any(map(is_cluster_tag, data.tags(prompt_id)))
+        for prompt_id in data.prompt_ids
     )
 
 
@@ -147,30 +161,6 @@ def _decisive_share(data: PairData) -> Estimate | None:
     return tested_win_rate(values, clusters, 1 - alpha).rate
 
 
-def _published(data: PairData, rate: Estimate) -> dict[str, Any]:
-    """The fields of a summary about the win rate as leaderboards publish it."""
-    table = judgment_table(data.a, data.judgments, data.prompt_ids)
-    prompts = aggregate_by_prompt(aggregate_by_judge(table).rows, data.config.panel)
-    published = cluster_t_interval(rounded_preferences(prompts), data.tag_clusters(prompts.prompt))
-    wins, losses = int((prompts.side == 1).sum()), int((prompts.side == -1).sum())
-    design, deciding = data.order_design, data.deciding
-    left_out = len(prompts) - deciding.prompts
-    reasons = {
-        "identical completions are ties": bool(len(data.identical_prompts)),
-        "both orders of presentation have equal weights": design.identified
-        and bool((design.order[design.deciding()] != BOTH).any()),
-        "a verdict without a recorded order does not count": 0 < design.unknown_share < 1,
-        f"{left_out} prompts do not decide": left_out > 0,
-    }
-    why = " and ".join(reason for reason, applies in reasons.items() if applies)
-    differs = abs(published.estimate - rate.estimate) >= 1e-9
-    return {
-        "published": published,
-        "published_test": sign_test(wins, losses),
-        "published_differs": f"in the win rate that decides, {why}" if differs else "",
-    }
-
-
 def _other_judges(data: PairData) -> Estimate | None:
     """The win rate if the judges are a sample of judges like them."""
     design = data.order_design
@@ -182,54 +172,6 @@ def _other_judges(data: PairData) -> Estimate | None:
     preferences[index, data.judge_table.judge] = rounded_preferences(rows)
     between = between_judge_interval(preferences, data.clusters, 1 - data.config.alpha)
     return between.rate if between else None
-
-
-class _ScoreStatistics(NamedTuple):
-    """Statistics of scores, divided by 10, over the prompts with scores; counts are of prompts."""
-
-    a: ScoreStats | None = None
-    b: ScoreStats | None = None
-    difference: ScoreDifference | None = None
-    better: int = 0
-    worse: int = 0
-    equal: int = 0
-
-
-def _score_statistics(data: PairData) -> _ScoreStatistics:
-    scored = data.prompt_table.take(data.prompt_table.scored)
-    if not len(scored):
-        return _ScoreStatistics()
-    scores_a, scores_b = (scored.scores / 10).T
-    differences = np.round(scores_a - scores_b, 12)
-    clusters = data.clusters_of_indices(scored.prompt)
-    units = differences if clusters is None else cluster_means(differences, clusters)
-    return _ScoreStatistics(
-        a=_score_stats(scores_a.tolist()),
-        b=_score_stats(scores_b.tolist()),
-        difference=_score_difference(data, units, _score_stats(differences.tolist()).sd),
-        better=int((differences > 0).sum()),
-        worse=int((differences < 0).sum()),
-        equal=int((differences == 0).sum()),
-    )
-
-
-def _score_difference(data: PairData, units: Values, sd: float) -> ScoreDifference:
-    if not data.config.design.sequential:
-        value = t_interval(units, 1 - data.config.alpha)
-        return ScoreDifference(value=value, sd=sd, test=sign_flip_test(units))
-    rescaled = (units + 1) / 2  # differences are in [-1, 1]
-    sequence = mean_confidence_sequence(rescaled, data.config.alpha)
-    value = replace(
-        sequence,
-        estimate=2 * sequence.estimate - 1,
-        low=2 * sequence.low - 1,
-        high=2 * sequence.high - 1,
-    )
-    return ScoreDifference(value=value, sd=sd, test=anytime_test(rescaled))
-
-
-def _score_stats(values: Sequence[float]) -> ScoreStats:
-    return ScoreStats(mean=fmean(values), sd=stdev(values) if len(values) > 1 else 0.0)
 
 
 def verdict_accounting(data: PairData, rows: WeightedRows | None = None) -> Accounting:

@@ -21,6 +21,7 @@ from bakeoff.analysis.aggregate import (
 from bakeoff.analysis.deciding_rate import DecidingRate, InferenceSettings, deciding_rate
 from bakeoff.analysis.judgment_table import JudgmentTable, judgment_table
 from bakeoff.analysis.order_design import OrderDesign, PromptSequence
+from bakeoff.analysis.text_features import TextDifferences, same_words
 from bakeoff.records import (
     CLUSTER_TAG,
     MARGIN,
@@ -33,7 +34,6 @@ from bakeoff.records import (
     Prompt,
 )
 from bakeoff.stats.arrays import Codes, Mask, Values
-from bakeoff.stats.intervals import cluster_means
 
 PromptCompletions = Mapping[str, Sequence[Completion]]  # by prompt id
 
@@ -114,20 +114,21 @@ class PairData:
         return sorted({judgment.prompt_id for judgment in chain(self.judgments, self.labels)})
 
     @cached_property
+    def table_as_judged(self) -> JudgmentTable:
+        """A row per judgment, with the verdicts on identical completions as they are."""
+        return judgment_table(self.a, self.judgments, self.prompt_ids)
+
+    @cached_property
     def judgment_table(self) -> JudgmentTable:
         """A row per judgment; prompts are indices into `prompt_ids`.
 
         Verdicts on identical completions are ties.
         """
-        table = judgment_table(self.a, self.judgments, self.prompt_ids)
-        identical = (
-            [
-                (self.prompt_ids[prompt], sample) in self.identical
-                for prompt, sample in zip(table.prompt.tolist(), table.sample.tolist(), strict=True)
-            ]
-            if self.identical
-            else ()
-        )
+        table = self.table_as_judged
+        if not self.identical:
+            return table
+        rows = zip(table.prompt.tolist(), table.sample.tolist(), strict=True)
+        identical = [(self.prompt_ids[prompt], sample) in self.identical for prompt, sample in rows]
         return table.with_ties(np.array(identical, dtype=np.bool_)) if any(identical) else table
 
     @property
@@ -187,21 +188,35 @@ class PairData:
         return aggregate_by_prompt(others, self.config.panel)
 
     def of_prompts(self, prompts: Codes) -> Self:
-        """The data on these prompts, indices into `prompt_ids`, without labels of people."""
-        ids = {self.prompt_ids[prompt] for prompt in prompts.tolist()}
+        """The data on these prompts, without labels of people.
+
+        `prompts` are indices into `prompt_ids` of prompts in `prompt_table`, sorted.
+        """
+        ids = [self.prompt_ids[prompt] for prompt in prompts.tolist()]
+        included = set(ids)
         completions = {
-            model: {prompt_id: texts for prompt_id, texts in by_prompt.items() if prompt_id in ids}
+            model: {prompt_id: by_prompt[prompt_id] for prompt_id in ids if prompt_id in by_prompt}
             for model, by_prompt in self.completions.items()
             if model in (self.a, self.b)
         }
-        return replace(
+        data = replace(
             self,
             completions=completions,
-            judgments=[judgment for judgment in self.judgments if judgment.prompt_id in ids],
-            failures=[failure for failure in self.failures if failure.prompt_id in ids],
-            incomplete=self.incomplete & ids,
+            judgments=[judgment for judgment in self.judgments if judgment.prompt_id in included],
+            failures=[failure for failure in self.failures if failure.prompt_id in included],
+            incomplete=self.incomplete & included,
             labels=(),
         )
+        # These are rows of what has been computed for all prompts.
+        vars(data).update(
+            prompt_ids=ids,
+            judgment_table=self.judgment_table.of_prompts(prompts),
+            identical_prompts=np.flatnonzero(np.isin(prompts, self.identical_prompts)),
+            text_differences=self.text_differences.of_rows(
+                np.searchsorted(self.prompt_table.prompt, prompts)
+            ),
+        )
+        return data
 
     def _records(self, table: PromptTable) -> list[Comparison]:
         return table.comparisons(self.a, self.b, self.prompt_ids)
@@ -225,7 +240,7 @@ class PairData:
     def order_design_of(self, table: JudgmentTable) -> OrderDesign:
         """The order design of some of the judgments."""
         config = self.config
-        return OrderDesign(table, self._sequence, config.panel, config.design.sequential)
+        return OrderDesign(table, lambda: self._sequence, config.panel, config.design.sequential)
 
     @cached_property
     def _sequence(self) -> PromptSequence:
@@ -264,12 +279,6 @@ class PairData:
         """The unit of inference of each row: the cluster of its prompt, or the prompt id."""
         names = self._unit_names
         return [names[prompt] for prompt in self.prompt_table.prompt.tolist()]
-
-    def tag_clusters(self, prompts: Codes) -> Codes | None:
-        """The cluster codes of these indices into `prompt_ids`, from cluster tags alone."""
-        ids = [self.prompt_ids[prompt] for prompt in prompts.tolist()]
-        names = [next(filter(is_cluster_tag, self.tags(i)), i) for i in ids]
-        return None if names == ids else np.unique(names, return_inverse=True)[1]
 
     def clusters_of_indices(self, prompts: Codes) -> Codes | None:
         """The cluster codes of these indices into `prompt_ids`; None if none is in a cluster."""
@@ -319,28 +328,20 @@ class PairData:
             if a and b:
                 yield row, a, b
 
-    @property
-    def repeated_prompts(self) -> int:
-        """The number of judged prompts in a cluster without a cluster tag of their own."""
-        return sum(
-            prompt_id in self.clusters_by_prompt
-            and not any(map(is_cluster_tag, self.tags(prompt_id)))
-            for prompt_id in self.prompt_ids
-        )
+    @cached_property
+    def text_differences(self) -> TextDifferences:
+        """The features of the completions, for the prompts with completions of a and b."""
+        return TextDifferences.of(self.paired_completions())
 
     @cached_property
     def identical_prompts(self) -> Codes:
         """The judged prompts whose completions are all identical, as indices into `prompt_ids`."""
-        texts = [row for row, a, b in self.paired_completions() if _same_texts(a, b)]
-        return self.prompt_table.prompt[texts]
-
-    def unit_means(self, values: Values) -> Values:
-        """Cluster means of one value per row; the values themselves without clusters."""
-        return values if self.clusters is None else cluster_means(values, self.clusters)
-
-
-def _same_texts(a: Sequence[Completion], b: Sequence[Completion]) -> bool:
-    return [c.text.split() for c in a] == [c.text.split() for c in b]
+        rows = [
+            row
+            for row, a, b in self.paired_completions()
+            if len(a) == len(b) and all(map(same_words, a, b))
+        ]
+        return self.prompt_table.prompt[rows]
 
 
 def is_cluster_tag(tag: str) -> bool:

@@ -4,12 +4,12 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-from bakeoff.analysis.checks import WEAKENING
+from bakeoff.analysis.checks import WEAKENING, run_checks
 from bakeoff.analysis.deciding_rate import DecidingRate, deciding_rate
-from bakeoff.analysis.pair import summarize_pair
+from bakeoff.analysis.findings import CheckInput, interval_outcome
+from bakeoff.analysis.pair import summarize_for_checks
 from bakeoff.analysis.pair_data import PairData, is_cluster_tag
 from bakeoff.analysis.sample_checks import counts_disagree
-from bakeoff.analysis.verdict import decide
 from bakeoff.records import Slice, SliceOutcome
 from bakeoff.stats.arrays import Codes
 from bakeoff.stats.intervals import smoothed_variance
@@ -65,8 +65,16 @@ def _outcome(
         return None
     if adjusted_p >= 0.05 or counts_disagree(rate.rows.winner_share, rate.rate.estimate):
         return "no difference shown"
-    within = data.of_prompts(prompts)
-    reasons = decide(summarize_pair(within), within).reasons
-    if any(reason.kind not in WEAKENING for reason in reasons):
+    if _is_withheld(data.of_prompts(prompts)):
         return None
     return "better" if rate.rate.estimate > 0.5 else "worse"
+
+
+def _is_withheld(data: PairData) -> bool:
+    """Whether a check withholds a verdict on these prompts."""
+    pair = summarize_for_checks(data)
+    if pair.win_rate is None:
+        return False
+    outcome = interval_outcome(pair.win_rate, pair.margin / 100)
+    findings = run_checks(CheckInput(pair, data, outcome))
+    return any(finding.kind not in WEAKENING for finding in findings)

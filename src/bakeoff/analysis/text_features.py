@@ -1,12 +1,11 @@
 """Length and style of completions, and their differences between the models of a pair."""
 
 import re
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Self
 
 import numpy as np
 
-from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import Completion
 from bakeoff.stats.arrays import Codes, Values
 from bakeoff.stats.controls import Covariate
@@ -20,6 +19,7 @@ _TABLE_ROW = re.compile(r"^[ \t]*\|.*\|[ \t]*$", re.MULTILINE)
 _LINK = re.compile(r"\]\(|(?<!\()https?://")
 _EMOJI = re.compile("[\u203c-\u2bff\U0001f000-\U0001faff](?![\u203c-\u2bff\U0001f000-\U0001faff])")
 _VISIBLE = 0.025  # of the sum of two lengths: a smaller difference, of 5 %, counts as none
+_FEW_WORDS = 4  # of two texts, which nearly always tell them apart
 _CAPITALS = re.compile(r"[A-Z]{2,}(?:[ ,]+[A-Z]{2,})+")  # two words: one may be an acronym
 
 
@@ -60,14 +60,10 @@ class TextDifferences:
     Several completions of a prompt are averaged. Each array has an entry per row in `rows`.
     """
 
-    def __init__(self, data: PairData) -> None:
-        rows = [(row, _means(a), _means(b)) for row, a, b in data.paired_completions()]
-        self.rows: Codes = np.array([row for row, *_ in rows], dtype=np.intp)
+    def __init__(self, rows: Codes, counts: Values) -> None:
+        self.rows = rows
         """Rows of the prompt table."""
-        self._prompts = data.prompt_table.prompt[self.rows]
-        self._count = len(data.prompt_ids)
-        counts = np.array([sides for _, *sides in rows], dtype=np.float64)
-        counts = counts.reshape(len(rows), 2, len(TextFeatures._fields))
+        self._counts = counts  # of shape (rows, 2, features)
         # Each of shape (2, rows): of a and of b.
         (
             self._characters,
@@ -80,6 +76,21 @@ class TextDifferences:
             self._exclamations,
         ) = counts.transpose(2, 1, 0)
 
+    @classmethod
+    def of(cls, paired: Iterable[tuple[int, Sequence[Completion], Sequence[Completion]]]) -> Self:
+        """The differences of rows of the prompt table with their completions of a and b."""
+        rows = [(row, _means(a), _means(b)) for row, a, b in paired]
+        counts = np.array([sides for _, *sides in rows], dtype=np.float64)
+        return cls(
+            np.array([row for row, *_ in rows], dtype=np.intp),
+            counts.reshape(len(rows), 2, len(TextFeatures._fields)),
+        )
+
+    def of_rows(self, rows: Codes) -> Self:
+        """The differences of these rows of the prompt table, sorted, numbered from 0."""
+        kept = np.isin(self.rows, rows)
+        return type(self)(np.searchsorted(rows, self.rows[kept]), self._counts[kept])
+
     @property
     def characters(self) -> Values:
         """Length of a minus that of b in characters."""
@@ -89,13 +100,6 @@ class TextDifferences:
     def markdown(self) -> Values:
         """Headers, list items and bold spans of a minus those of b."""
         return _difference(self._headers + self._list_items + self._bold)
-
-    @property
-    def characters_by_prompt(self) -> Values:
-        """`characters` by index into `prompt_ids`; NaN for prompts without completions of both."""
-        differences = np.full(self._count, np.nan)
-        differences[self._prompts] = self.characters
-        return differences
 
     @property
     def covariates(self) -> tuple[Covariate, Covariate]:
@@ -126,6 +130,14 @@ class TextDifferences:
             # Not of exclamation marks, because a model may always begin with "Sure!".
             Covariate("style", style, overlap=(self.markdown, _difference(self._ornaments))),
         )
+
+
+def same_words(a: Completion, b: Completion) -> bool:
+    """Whether the texts of two completions are equal but for whitespace."""
+    words = _FEW_WORDS
+    return a.text.split(None, words)[:words] == b.text.split(None, words)[:words] and (
+        a.text.split() == b.text.split()
+    )
 
 
 def _count_ornaments(prose: str) -> int:

@@ -1,8 +1,29 @@
 """Slices by tag: n, interval, adjusted p; no verdict for few prompts."""
 
-import pytest
+from dataclasses import replace
 
-from tests.unit.analysis.builders import judgment, pair, prompt, won
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bakeoff.analysis.checks import run_checks
+from bakeoff.analysis.evidence_pairs import build_pair_data
+from bakeoff.analysis.findings import CheckInput, Finding
+from bakeoff.analysis.pair import summarize_for_checks, summarize_pair
+from bakeoff.analysis.pair_data import AnalysisConfig, PairData
+from bakeoff.records import Judgment, Outcome, PairSummary
+from tests.unit.analysis.builders import (
+    evidence,
+    failure,
+    judgment,
+    pair,
+    prompt,
+    rows,
+    texts,
+    won,
+    words_by_model,
+)
 
 
 def tagged_prompts(*groups: tuple[str, int]):  # type: ignore[no-untyped-def]
@@ -56,3 +77,50 @@ def test_cluster_tags_are_no_slices_but_units_within_one() -> None:
     summary = pair(won(30, 10), prompts=prompts)
     assert [row.tag for row in summary.slices] == ["code"]
     assert summary.slices[0].win_rate.n == 20
+
+
+def findings(pair: PairSummary, data: PairData, outcome: Outcome) -> list[Finding]:
+    return run_checks(CheckInput(pair, data, outcome))
+
+
+def filtered(data: PairData, ids: set[str]) -> PairData:
+    """The data on some prompts, of which no statistic has been computed."""
+    return replace(
+        data,
+        completions={
+            model: {id_: texts for id_, texts in by_prompt.items() if id_ in ids}
+            for model, by_prompt in data.completions.items()
+        },
+        judgments=[row for row in data.judgments if row.prompt_id in ids],
+        failures=[row for row in data.failures if row.prompt_id in ids],
+        incomplete=data.incomplete & ids,
+        labels=(),
+    )
+
+
+@settings(deadline=None)
+@given(
+    judged=rows,
+    words=words_by_model,
+    failed=st.lists(st.integers(0, 30), max_size=3),
+    chosen=st.sets(st.integers(0, 24), min_size=1),
+    outcome=st.sampled_from(["better", "worse", "equivalent"]),
+)
+def test_a_slice_has_the_findings_of_a_whole_summary_of_its_evidence(
+    judged: list[Judgment],
+    words: dict[str, list[str]],
+    failed: list[int],
+    chosen: set[int],
+    outcome: Outcome,
+) -> None:
+    failures = tuple(failure(f"p{number}", participant="j") for number in failed)
+    completions = tuple(row for model, contents in words.items() for row in texts(model, contents))
+    all_evidence = evidence(judged, completions=completions, failures=failures)
+    (whole,) = build_pair_data(all_evidence, AnalysisConfig())
+    ids = [whole.prompt_ids[index] for index in whole.prompt_table.prompt.tolist()]
+    codes = np.flatnonzero([int(id_[1:]) in chosen for id_ in ids])
+    if not len(codes):
+        return
+    part, alone = whole.of_prompts(codes), filtered(whole, {ids[code] for code in codes})
+    summary = summarize_pair(alone)
+    assert findings(summarize_for_checks(part), part, outcome) == findings(summary, alone, outcome)

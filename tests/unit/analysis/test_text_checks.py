@@ -7,7 +7,7 @@ import pytest
 from bakeoff.analysis.evidence_pairs import build_pair_data
 from bakeoff.analysis.judging_prompts import is_about_judging
 from bakeoff.analysis.pair_data import AnalysisConfig
-from bakeoff.analysis.text_features import TextDifferences, TextFeatures
+from bakeoff.analysis.text_features import TextFeatures
 from bakeoff.records import PairSummary
 from tests.builders import make_prompt
 from tests.unit.analysis.builders import (
@@ -302,11 +302,10 @@ def test_differences_are_those_of_the_means_of_several_completions() -> None:
         *texts("b", ["# z"]),
     ]
     data = build_pair_data(evidence(won(1, 1), completions=completions), AnalysisConfig())[0]
-    differences = TextDifferences(data)
+    differences = data.text_differences
     assert differences.rows.tolist() == [0]
     assert differences.characters.tolist() == [4 - 3]
     assert differences.markdown.tolist() == [0.5 - 1]
-    assert differences.characters_by_prompt[0] == 1
     assert [covariate.name for covariate in differences.covariates] == ["length", "style"]
 
 
