@@ -93,6 +93,10 @@ class JudgeTable:
     """Code of the judge of each row."""
     rows: PromptTable
 
+    def take(self, rows: Codes | Mask) -> "JudgeTable":
+        """The table of these rows."""
+        return JudgeTable(self.judge[rows], self.rows.take(rows))
+
     def for_judge(self, judge: int) -> PromptTable:
         """The rows of one judge, one per prompt."""
         return self.rows.take(self.judge == judge)

@@ -13,7 +13,7 @@ from bakeoff.analysis.findings import interval_outcome
 from bakeoff.analysis.judgment_table import JudgmentTable, dense_codes, joint_codes
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.records import Failure, JudgeCard
-from bakeoff.stats.arrays import Values
+from bakeoff.stats.arrays import Codes, Values
 from bakeoff.stats.intervals import proportion
 from bakeoff.stats.results import Estimate
 
@@ -32,14 +32,14 @@ def complete_cards(data: PairData, cards: Sequence[JudgeCard]) -> list[JudgeCard
 
 
 def _card(data: PairData, judge: str) -> JudgeCard:
-    judgments = data.judgment_table.for_judge(judge)
-    rate = _rate(data, judgments)
+    code = data.judges.index(judge)
+    rate = _rate(data, np.array([code]))
     failures = [failure for failure in data.failures if failure.participant == judge]
     return JudgeCard(
         judge=judge,
         win_rate=rate,
         outcome=interval_outcome(rate, data.margin / 100),
-        **_counts(judgments, failures),
+        **_counts(data.judgment_table.for_judge(judge), failures),
     )
 
 
@@ -68,8 +68,7 @@ def _complete(data: PairData, card: JudgeCard, lengths: Values) -> JudgeCard:
 
 def _against_others(data: PairData, judge: str, table: PromptTable) -> dict[str, Any]:
     """The fields of a card that compare the judge with the other ones."""
-    others = data.judgment_table.judge != data.judges.index(judge)
-    without = _rate(data, data.judgment_table.take(others))
+    without = _rate(data, np.delete(np.arange(len(data.judges)), data.judges.index(judge)))
     return {
         "panel_agreement": rater_agreement(
             data, {judge: table, "the others": data.table_without(judge)}
@@ -79,9 +78,9 @@ def _against_others(data: PairData, judge: str, table: PromptTable) -> dict[str,
     }
 
 
-def _rate(data: PairData, judgments: JudgmentTable) -> Estimate:
+def _rate(data: PairData, judges: Codes) -> Estimate:
     """The deciding win rate of some of the judges."""
-    return deciding_rate(data.order_design_of(judgments), data.inference).rate
+    return deciding_rate(data.order_design.of_judges(judges), data.inference).rate
 
 
 def _counts(judgments: JudgmentTable, failures: Sequence[Failure]) -> dict[str, int]:

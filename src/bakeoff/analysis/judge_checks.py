@@ -1,6 +1,6 @@
 """Checks of the judges: consistency, disagreement, blindness, family."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from bakeoff.analysis.findings import CheckInput, Finding, VerdictCheck, is_agai
 from bakeoff.analysis.model_families import model_families
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.analysis.sample_checks import MAX_FLIPPED, MIN_PROMPTS
-from bakeoff.records import Outcome
+from bakeoff.records import Judgment, Outcome
 from bakeoff.stats.results import Estimate
 
 MAX_CONTRADICTED = 0.25  # of the verdicts
@@ -25,8 +25,8 @@ def _same_verdicts(inputs: CheckInput) -> Iterator[Finding]:
     """
     if inputs.pair.order.identified == "not recorded":
         return
-    verdicts = {(j.verdict.first, j.verdict.scores) for j in inputs.data.judgments}
-    if len(verdicts) == 1 and unit_count(inputs.pair) >= MIN_PROMPTS and verdicts.pop()[0] == 0.5:
+    ties = all(j.verdict.first == 0.5 for j in inputs.data.judgments)
+    if ties and unit_count(inputs.pair) >= MIN_PROMPTS and _have_same_scores(inputs.data.judgments):
         judged = inputs.pair.accounting.judged
         yield Finding(
             "same verdict",
@@ -35,6 +35,10 @@ def _same_verdicts(inputs: CheckInput) -> Iterator[Finding]:
             "apart",
             "take another judge; `bakeoff judge-check` tells what it can tell apart",
         )
+
+
+def _have_same_scores(judgments: Iterable[Judgment]) -> bool:
+    return len({judgment.verdict.scores for judgment in judgments}) == 1
 
 
 def _model_names_in_explanations(inputs: CheckInput) -> Iterator[Finding]:
@@ -141,12 +145,14 @@ def _scores_disagree(inputs: CheckInput) -> Iterator[Finding]:
 
 def _scored_at_different_times(inputs: CheckInput) -> Iterator[Finding]:
     """A pointwise judge scored one model before the other, and may have changed in between."""
+    if inputs.outcome not in ("better", "worse"):
+        return
     times = [
         (j.verdict.score_times if j.first == inputs.pair.a else j.verdict.score_times[::-1])
         for j in inputs.data.judgments
         if j.presented == "pointwise" and j.verdict.score_times
     ]
-    if len(times) < MIN_PROMPTS or inputs.outcome not in ("better", "worse"):
+    if len(times) < MIN_PROMPTS:
         return
     (a_start, b_start), (a_end, b_end) = np.quantile(times, (MAX_STRAY, 1 - MAX_STRAY), axis=0)
     gap = max(b_start - a_end, a_start - b_end)

@@ -43,7 +43,7 @@ class KeywordFilter(dict[str, int]):
         padded = f" {word} "
         pairs = list(map(add, padded, padded[1:]))
         prefixes = chain(word, pairs, map(add, pairs, padded[2:]))
-        for prefix in {*filter(self._by_prefix.__contains__, prefixes)}:
+        for prefix in self._by_prefix.keys() & prefixes:
             for keyword, bit in self._by_prefix[prefix]:
                 if keyword in padded:
                     mask |= bit

@@ -48,7 +48,7 @@ _ROUNDING = 1e-9
 _KEY_BITS = 62  # of a shingle and its row, as one integer
 # The number of a copy does not distinguish prompts.
 _COPY_MARK = re.compile(
-    r"\s*[(\[,;:#–—-]\s*(?:variant|version|variation|copy|paraphrase|rephrasing|duplicate|repeat)"  # noqa: RUF001
+    r"[(\[,;:#–—-]\s*(?:variant|version|variation|copy|paraphrase|rephrasing|duplicate|repeat)"  # noqa: RUF001
     r"\s*(?:no\.?|number|#)?\s*\d+\s*[)\]]?[.!?]?\s*\Z",
     re.IGNORECASE,
 )

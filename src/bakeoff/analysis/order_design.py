@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, Self
 
@@ -118,6 +118,14 @@ class OrderDesign:
     assume_known: bool = False
     """Verdicts without a recorded order count as those in both orders."""
 
+    def of_judges(self, judges: Codes) -> Self:
+        """The design of the judgments of these judges alone."""
+        design = replace(self, table=self.table.take(np.isin(self.table.judge, judges)))
+        if self.known.all():  # so are those of each judge, whose rows are the same
+            rows = self.by_judge
+            vars(design)["by_judge"] = rows.take(np.isin(rows.judge, judges))
+        return design
+
     @cached_property
     def all_ties(self) -> bool:
         """Whether every verdict is a tie."""
@@ -136,6 +144,11 @@ class OrderDesign:
         unknown = np.asarray(self.table.presented == UNKNOWN)
         return float(unknown.mean()) if len(unknown) and not self.all_ties else 0.0
 
+    @cached_property
+    def _known_table(self) -> JudgmentTable:
+        """The table of the `known` judgments."""
+        return self.table if self.known.all() else self.table.take(self.known)
+
     @property
     def _majority(self) -> bool:
         return self.panel == "majority" and len(np.unique(self.table.judge)) > 1
@@ -143,7 +156,7 @@ class OrderDesign:
     @cached_property
     def by_judge(self) -> JudgeTable:
         """A row per judge and prompt, from the judgments with a known order."""
-        return aggregate_by_judge(self.table.take(self.known))
+        return aggregate_by_judge(self._known_table)
 
     @cached_property
     def rows(self) -> JudgeTable:
@@ -173,7 +186,7 @@ class OrderDesign:
 
     @cached_property
     def _order_by_judge(self) -> Codes:
-        table = self.table.take(self.known)
+        table = self._known_table
         row = self._row_of(table)
         free = (table.presented == POINTWISE) | self.all_ties
         if self.assume_known:
@@ -292,8 +305,7 @@ class OrderDesign:
         """The judgments of the rows that decide; all judgments if none does."""
         if not self.identified:
             return self.table
-        table = self.table.take(self.known)
-        deciding = self.deciding()
+        table, deciding = self._known_table, self.deciding()
         if self._majority:
             return table.take(np.isin(table.prompt, self.rows.rows.prompt[deciding]))
         return table.take(deciding[self._row_of(table)])

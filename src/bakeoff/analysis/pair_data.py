@@ -139,7 +139,8 @@ class PairData:
     @cached_property
     def judge_table(self) -> JudgeTable:
         """A row per judge and prompt."""
-        return aggregate_by_judge(self.judgment_table)
+        design = self.order_design
+        return design.by_judge if design.known.all() else aggregate_by_judge(self.judgment_table)
 
     @cached_property
     def prompt_table(self) -> PromptTable:

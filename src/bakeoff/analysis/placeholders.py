@@ -139,7 +139,7 @@ def _mask(words: list[str], prompt: list[str], common: set[str]) -> tuple[str, .
         _PROMPT
         if is_copied
         else _NUMBER
-        if any(map(str.isdigit, word))
+        if not word.isalpha() and any(map(str.isdigit, word))
         else _OWN_WORD
         if word in own
         else word
@@ -155,15 +155,18 @@ def _mask(words: list[str], prompt: list[str], common: set[str]) -> tuple[str, .
 def _copied(words: list[str], prompt: list[str]) -> list[bool]:
     """Whether each word is part of a copy of the prompt, or of most of it."""
     size = min(_RUN, len(prompt))
-    runs = {tuple(prompt[i : i + size]) for i in range(len(prompt) - size + 1)} if size else set()
-    starts = [i for i in range(len(words) - size + 1) if tuple(words[i : i + size]) in runs]
-    repeated = {tuple(words[i : i + size]) for i in starts}
-    if not runs or len(repeated) < _MIN_COPIED * len(runs):
-        return [False] * len(words)
+    runs, own_runs = set(_runs(prompt, size)), _runs(words, size)
     copied = [False] * len(words)
-    for start in starts:
-        copied[start : start + size] = [True] * size
+    if runs and len(runs.intersection(own_runs)) >= _MIN_COPIED * len(runs):
+        for start, run in enumerate(own_runs):
+            if run in runs:
+                copied[start : start + size] = [True] * size
     return copied
+
+
+def _runs(words: list[str], size: int) -> list[tuple[str, ...]]:
+    """The runs of `size` words, in their order."""
+    return list(zip(*(words[start:] for start in range(size)), strict=False))
 
 
 def _is_template(template: tuple[str, ...], texts: Sequence[str]) -> bool:

@@ -1,5 +1,6 @@
 """Tokens and cost of the completions of each model and the judgments of each judge."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from bakeoff.records import (
@@ -10,12 +11,11 @@ from bakeoff.records import (
     ModelCompletion,
     Stage,
     StageUsage,
-    Usage,
     Verdict,
     total_or_none,
 )
 
-StageResult = Completion | Verdict | Failure
+StageResult = Completion | Verdict
 
 
 def summarize_spending(evidence: Evidence) -> list[StageUsage]:
@@ -43,35 +43,39 @@ def spending_of(
     Models are in the order of `models`, then by name.
     """
     position = {model: index for index, model in enumerate(models)}
-    results: dict[tuple[Stage, str], list[StageResult]] = {}
+    results: dict[tuple[Stage, str], list[StageResult]] = defaultdict(list)
+    failed: dict[tuple[Stage, str], list[Failure]] = defaultdict(list)
     for row in completions:
-        results.setdefault(("completion", row.model), []).append(row.completion)
+        results["completion", row.model].append(row.completion)
     for judgment in judgments:
-        results.setdefault(("judgment", judgment.judge), []).append(judgment.verdict)
+        results["judgment", judgment.judge].append(judgment.verdict)
     for failure in failures:
-        results.setdefault((failure.stage, failure.participant), []).append(failure)
+        failed[failure.stage, failure.participant].append(failure)
 
     def sort_key(key: tuple[Stage, str]) -> tuple[Stage, int, str]:
         stage, name = key
         index = position.get(name, len(position)) if stage == "completion" else 0
         return stage, index, name
 
-    return [_stage_usage(*key, results[key]) for key in sorted(results, key=sort_key)]
+    keys = sorted(results.keys() | failed.keys(), key=sort_key)
+    return [_stage_usage(*key, results[key], failed[key]) for key in keys]
 
 
-def _stage_usage(stage: Stage, name: str, results: list[StageResult]) -> StageUsage:
-    failures = [result for result in results if isinstance(result, Failure)]
-    answered = [r for r in results if not isinstance(r, Failure) or r.usage]
-    usages = [result.usage for result in results if result.usage]
-    total = sum(usages, Usage(input_tokens=0, output_tokens=0)) if usages else None
+def _stage_usage(
+    stage: Stage, name: str, results: Sequence[StageResult], failures: Sequence[Failure]
+) -> StageUsage:
+    answered = [*results, *(failure for failure in failures if failure.usage)]
+    usages = [result.usage for result in answered if result.usage]
     return StageUsage(
         stage=stage,
         participant=name,
-        outcomes=len(results) - len(failures),
+        outcomes=len(results),
         failed=len(failures),
-        input_tokens=total.input_tokens if total else None,
-        cached_tokens=total.cached_tokens if total else None,
-        output_tokens=total.output_tokens if total else _completion_tokens(results),
+        input_tokens=sum(usage.input_tokens for usage in usages) if usages else None,
+        cached_tokens=sum(usage.cached_tokens for usage in usages) if usages else None,
+        output_tokens=sum(usage.output_tokens for usage in usages)
+        if usages
+        else _completion_tokens(results),
         cost=total_or_none(result.cost for result in answered) if answered else None,
     )
 

@@ -1,7 +1,7 @@
 """Length and style of completions, and their differences between the models of a pair."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -12,7 +12,7 @@ from bakeoff.stats.controls import Covariate
 
 _CODE_BLOCK = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _HEADER = re.compile(r"^#{1,6}[ \t]", re.MULTILINE)
-_LIST_ITEM = re.compile(r"^[ \t]*(?:[-*+]|\d+\.)[ \t]", re.MULTILINE)
+_LIST_ITEM = re.compile(r"\n[ \t]*(?:[-*+]|\d+\.)[ \t]")  # faster than "^" for each line
 _BOLD = re.compile(r"\*\*[^*\n]+\*\*|__[^_\n]+__")
 _ITALIC = re.compile(r"([*_])(?<![*_\w].)(?![*_\s])[^*_\n]{1,200}(?<!\s)\1(?![*_\w])")
 _TABLE_ROW = re.compile(r"^[ \t]*\|.*\|[ \t]*$", re.MULTILINE)
@@ -46,7 +46,7 @@ class TextFeatures(NamedTuple):
             characters=len(text),
             words=len(text.split()),
             headers=len(_HEADER.findall(prose)) if "#" in prose else 0,
-            list_items=len(_LIST_ITEM.findall(prose)),
+            list_items=len(_LIST_ITEM.findall("\n" + prose)),
             bold=len(_BOLD.findall(prose)) if "**" in prose or "__" in prose else 0,
             code_blocks=blocks,
             ornaments=_count_ornaments(prose),
@@ -79,12 +79,16 @@ class TextDifferences:
     @classmethod
     def of(cls, paired: Iterable[tuple[int, Sequence[Completion], Sequence[Completion]]]) -> Self:
         """The differences of rows of the prompt table with their completions of a and b."""
-        rows = [(row, _means(a), _means(b)) for row, a, b in paired]
-        counts = np.array([sides for _, *sides in rows], dtype=np.float64)
-        return cls(
-            np.array([row for row, *_ in rows], dtype=np.intp),
-            counts.reshape(len(rows), 2, len(TextFeatures._fields)),
-        )
+        rows: list[int] = []
+
+        def counts() -> Iterator[float]:
+            for row, a, b in paired:
+                rows.append(row)
+                yield from _means(a)
+                yield from _means(b)
+
+        values = np.fromiter(counts(), dtype=np.float64)
+        return cls(np.array(rows, dtype=np.intp), values.reshape(-1, 2, len(TextFeatures._fields)))
 
     def of_rows(self, rows: Codes) -> Self:
         """The differences of these rows of the prompt table, sorted, numbered from 0."""

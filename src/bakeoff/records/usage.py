@@ -65,6 +65,9 @@ class StageUsage(Record):
 
 def total_or_none(amounts: Iterable[float | None]) -> float | None:
     """Return the sum, or None if any amount is None."""
-    listed = list(amounts)
-    known = [amount for amount in listed if amount is not None]
-    return sum(known) if len(known) == len(listed) else None
+    known = []
+    for amount in amounts:
+        if amount is None:
+            return None
+        known.append(amount)
+    return sum(known)
