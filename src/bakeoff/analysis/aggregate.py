@@ -44,6 +44,7 @@ class PromptTable:
 
     def take(self, rows: Codes | Mask) -> "PromptTable":
         """The table of these rows."""
+        rows = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows  # once for all columns
         columns = {field.name: getattr(self, field.name)[rows] for field in fields(self)}
         return PromptTable(**columns)
 

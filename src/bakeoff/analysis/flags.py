@@ -1,6 +1,7 @@
 """Red flags of a pair: warnings that do not withhold the verdict."""
 
 from collections.abc import Iterator
+from operator import attrgetter
 
 import numpy as np
 
@@ -188,9 +189,8 @@ def _explanations(data: PairData) -> Iterator[Finding]:
             f"in {wrong} of {scored} verdicts the winner is not the one with more points",
             "read them; a judge that contradicts itself is too weak, or its template unclear",
         )
-    reasons = [
-        j.verdict.reason for j in data.judgments if len(j.verdict.reason) >= _MIN_EXPLANATION
-    ]
+    explanations = map(attrgetter("verdict.reason"), data.judgments)
+    reasons = [reason for reason in explanations if len(reason) >= _MIN_EXPLANATION]
     cut = sum(reason.rstrip()[-1:] not in _SENTENCE_ENDS for reason in reasons)
     if cut > MAX_TRUNCATED_EXPLANATIONS * len(reasons):
         yield Finding(

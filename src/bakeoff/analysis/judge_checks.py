@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from bakeoff.analysis.findings import CheckInput, Finding, VerdictCheck, is_against, unit_count
+from bakeoff.analysis.judgment_table import POINTWISE
 from bakeoff.analysis.model_families import model_families
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.analysis.sample_checks import MAX_FLIPPED, MIN_PROMPTS
@@ -145,7 +146,8 @@ def _scores_disagree(inputs: CheckInput) -> Iterator[Finding]:
 
 def _scored_at_different_times(inputs: CheckInput) -> Iterator[Finding]:
     """A pointwise judge scored one model before the other, and may have changed in between."""
-    if inputs.outcome not in ("better", "worse"):
+    apart = inputs.data.judgment_table.presented == POINTWISE
+    if inputs.outcome not in ("better", "worse") or not apart.any():
         return
     times = [
         (j.verdict.score_times if j.first == inputs.pair.a else j.verdict.score_times[::-1])

@@ -60,6 +60,7 @@ class JudgmentTable:
 
     def take(self, rows: Codes | Mask) -> Self:
         """The table of these rows."""
+        rows = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows  # once for all columns
         columns = {f.name: getattr(self, f.name) for f in fields(self)}
         return type(self)(**{k: v if k == "judges" else v[rows] for k, v in columns.items()})
 

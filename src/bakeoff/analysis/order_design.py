@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from statistics import fmean
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -17,7 +18,7 @@ from bakeoff.analysis.aggregate import (
     aggregate_by_prompt,
 )
 from bakeoff.analysis.judgment_table import POINTWISE, UNKNOWN, JudgmentTable, group_means
-from bakeoff.records import CLUSTER_TAG, Prompt
+from bakeoff.records import CLUSTER_TAG, Completion, Prompt
 from bakeoff.stats.arrays import Codes, Mask, Values
 from bakeoff.stats.order_strata import (
     A_FIRST,
@@ -37,45 +38,64 @@ MAX_DEVIATION = 4.0  # of the order from a random one along the file, in standar
 MIN_P = 0.01  # of the test that nothing predicts the order of a judge's single-order prompts
 
 
-class PromptSequence(NamedTuple):
-    """What may predict the order of presentation of each prompt, by index into the prompt ids."""
+@dataclass(frozen=True)
+class PromptSequence:
+    """What may predict the order of presentation of each prompt, by index into the prompt ids.
 
-    place: Values
-    """Rank of the prompts in the file."""
-    positions: Values
-    """Ranks of shape (n, k): of the ids of the prompts, of their texts and, if the completions are
-    known, of the difference of their lengths."""
-    tags: Mask
-    """Whether a prompt has a tag; of shape (n, tags)."""
+    It is computed on first access: few designs have enough prompts in a single order.
+    """
 
-    @classmethod
-    def of(
-        cls, prompt_ids: Sequence[str], prompts: Mapping[str, Prompt], lengths: Sequence[float]
-    ) -> Self:
-        """The sequence of these prompts; `prompts` are those of the file, by id.
+    prompt_ids: Sequence[str]
+    prompts: Mapping[str, Prompt]
+    """Those of the file, by id."""
+    completions: tuple[Mapping[str, Sequence[Completion]], Mapping[str, Sequence[Completion]]]
+    """Of a and of b, by prompt id."""
+    judged: Codes
+    """The prompt of each judgment: only the lengths of their completions count."""
 
-        `lengths` are the differences in length of the completions of a and b, 0 where unknown.
+    @cached_property
+    def place(self) -> Values:
+        """Rank of the prompts in the file."""
+        place = {prompt_id: position for position, prompt_id in enumerate(self.prompts)}
+        return np.array([place.get(id_, len(place)) for id_ in self.prompt_ids], dtype=np.float64)
+
+    @cached_property
+    def positions(self) -> Values:
+        """Ranks of shape (n, k): of the ids of the prompts, of their texts and, if the completions
+        are known, of the difference of their lengths.
+
         Ids and texts are ordered by the numbers in them, so that `q2` is before `q10`: the lines of
-        a file may have been shuffled. Tags of a single prompt are left out.
+        a file may have been shuffled.
         """
-        place = {prompt_id: position for position, prompt_id in enumerate(prompts)}
-        known = [prompts.get(prompt_id) for prompt_id in prompt_ids]
-        texts = [prompt.messages[-1].content[:_TEXT_START] if prompt else "" for prompt in known]
-        tags = [
-            {tag for tag in prompt.tags if not tag.startswith(CLUSTER_TAG)} if prompt else set()
-            for prompt in known
-        ]
-        columns = [_ranks(prompt_ids), _ranks(texts)]
+        texts = [prompt.messages[-1].content[:_TEXT_START] if prompt else "" for prompt in self]
+        columns, lengths = [_ranks(self.prompt_ids), _ranks(texts)], self._lengths()
         if any(lengths):
             columns.append(rankdata(lengths))
+        return np.column_stack(columns)
+
+    @cached_property
+    def tags(self) -> Mask:
+        """Whether a prompt has a tag that another one has, too; of shape (n, tags)."""
+        tags = [
+            {tag for tag in prompt.tags if not tag.startswith(CLUSTER_TAG)} if prompt else set()
+            for prompt in self
+        ]
         counts = Counter(tag for of_prompt in tags for tag in of_prompt)
         common = sorted(tag for tag, count in counts.items() if count > 1)
         has_tag = [[tag in of_prompt for tag in common] for of_prompt in tags]
-        return cls(
-            np.array([place.get(name, len(place)) for name in prompt_ids], dtype=np.float64),
-            np.column_stack(columns),
-            np.array(has_tag, dtype=np.bool_).reshape(len(tags), len(common)),
-        )
+        return np.array(has_tag, dtype=np.bool_).reshape(len(tags), len(common))
+
+    def __iter__(self) -> Iterator[Prompt | None]:
+        return map(self.prompts.get, self.prompt_ids)
+
+    def _lengths(self) -> list[float]:
+        """The differences in length of the completions of a and b, 0 where unknown."""
+        lengths = [0.0] * len(self.prompt_ids)
+        for prompt in np.unique(self.judged).tolist():
+            a, b = (of_model.get(self.prompt_ids[prompt]) for of_model in self.completions)
+            if a and b:
+                lengths[prompt] = fmean(len(c.text) for c in a) - fmean(len(c.text) for c in b)
+        return lengths
 
 
 def _ranks(names: Sequence[str]) -> Values:
@@ -110,8 +130,7 @@ class OrderDesign:
     """
 
     table: JudgmentTable
-    sequence: Callable[[], PromptSequence]
-    """Returns what may predict the orders; called if a judge has enough single-order prompts."""
+    sequence: PromptSequence
     panel: Panel = "mean"
     sequential: bool = False
     """The order of each prompt was drawn at random during the run, as with early stopping."""
@@ -235,7 +254,7 @@ class OrderDesign:
         p = 1.0
         if min(len(prompts_a), len(prompts_b)) >= MIN_PER_ORDER:
             prompts = np.union1d(prompts_a, prompts_b)
-            a_first, sequence = np.isin(prompts, prompts_a), self.sequence()
+            a_first, sequence = np.isin(prompts, prompts_a), self.sequence
             p = order_predictability(a_first, sequence.positions[prompts], sequence.tags[prompts])
             # The order of the lines of a file may be random, and tells only if it is evident.
             deviation = sequence_deviation(a_first, sequence.place[prompts])

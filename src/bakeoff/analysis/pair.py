@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable
+from operator import attrgetter
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def summarize_pair(data: PairData) -> PairSummary:
             "decisive_win_rate": _decisive_share(data),
             **published_rate(data)._asdict(),
             "identical": len(data.identical_prompts),
-            "both_bad": sum(judgment.verdict.both_bad for judgment in data.judgments),
+            "both_bad": sum(map(attrgetter("verdict.both_bad"), data.judgments)),
             "repeated": _repeated_prompts(data),
             "consistency": float(known_consistency.mean()) if len(known_consistency) else None,
             "length": length_bias(data),

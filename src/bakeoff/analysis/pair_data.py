@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
-from statistics import fmean
+from operator import attrgetter
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -225,8 +225,9 @@ class PairData:
     @cached_property
     def snapshots(self) -> dict[str, tuple[str, ...]]:
         """The model names that servers returned, by judge; judges without one are missing."""
-        pairs = {(j.judge, j.verdict.snapshot) for j in self.judgments if j.verdict.snapshot}
-        return {judge: tuple(sorted(name for j, name in pairs if j == judge)) for judge, _ in pairs}
+        pairs = sorted(set(map(attrgetter("judge", "verdict.snapshot"), self.judgments)))
+        names = {judge: tuple(n for j, n in pairs if n and j == judge) for judge, _ in pairs}
+        return {judge: of_judge for judge, of_judge in names.items() if of_judge}
 
     @cached_property
     def preferences(self) -> Values:
@@ -241,15 +242,12 @@ class PairData:
     def order_design_of(self, table: JudgmentTable) -> OrderDesign:
         """The order design of some of the judgments."""
         config = self.config
-        return OrderDesign(table, lambda: self._sequence, config.panel, config.design.sequential)
+        return OrderDesign(table, self._sequence, config.panel, config.design.sequential)
 
     @cached_property
     def _sequence(self) -> PromptSequence:
-        lengths = [0.0] * len(self.prompt_ids)
-        prompts = self.prompt_table.prompt.tolist()
-        for row, a, b in self.paired_completions():
-            lengths[prompts[row]] = fmean(len(c.text) for c in a) - fmean(len(c.text) for c in b)
-        return PromptSequence.of(self.prompt_ids, self.prompts, lengths)
+        a, b = (self.completions.get(model, {}) for model in (self.a, self.b))
+        return PromptSequence(self.prompt_ids, self.prompts, (a, b), self.judgment_table.prompt)
 
     @property
     def inference(self) -> InferenceSettings:

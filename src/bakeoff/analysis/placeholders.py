@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -57,14 +57,12 @@ def repeated_text(data: PairData, model: str, other: str) -> RepeatedText | None
     only, or of a few words around a number or a prompt word, or one that states an answer, is a
     placeholder only if its numbers count the prompts or if it repeats the whole prompt.
     """
-    texts, theirs = (
-        {id_: completions[0].text for id_, completions in data.completions.get(m, {}).items()}
-        for m in (model, other)
-    )
+    texts = _first_texts(data, model)
     if not texts:
         return None
     text, count = Counter(texts.values()).most_common(1)[0]
     if _is_frequent(count, len(texts)):
+        theirs = _first_texts(data, other).values()
         return None if _is_ordinary(text, theirs) else RepeatedText(text, count, len(texts))
     ids = sorted(texts)
     shuffled = [ids[i] for i in np.random.default_rng(_SEED).permutation(len(ids)).tolist()]
@@ -73,14 +71,26 @@ def repeated_text(data: PairData, model: str, other: str) -> RepeatedText | None
         template = _repeated_template(_masked(data, texts, sorted(shuffled[:MAX_SAMPLE])), texts)
         if template:
             return template
-    return _reused_words(data, shuffled, texts, theirs)
+    return _reused_words(data, shuffled, texts, other)
+
+
+def _first_texts(data: PairData, model: str) -> dict[str, str]:
+    """The first completion of each prompt by a model."""
+    completions = data.completions.get(model, {})
+    return {id_: of_prompt[0].text for id_, of_prompt in completions.items()}
 
 
 def _reused_words(
-    data: PairData, ids: Sequence[str], texts: Mapping[str, str], theirs: Mapping[str, str]
+    data: PairData, ids: Sequence[str], texts: Mapping[str, str], other: str
 ) -> RepeatedText | None:
-    prompts = {id_: _prompt_text(data, id_) for id_ in ids[: reused_words.MAX_SAMPLE]}
-    template = reused_words.reused_words(ids, prompts, texts, theirs)
+    theirs = data.completions.get(other, {})
+    cases = (
+        reused_words.Case.of(
+            id_, _prompt_text(data, id_), texts[id_], theirs[id_][0].text if id_ in theirs else ""
+        )
+        for id_ in ids[: reused_words.MAX_SAMPLE]
+    )
+    template = reused_words.reused_words(cases, len(ids))
     if template is None:
         return None
     return RepeatedText(
@@ -97,8 +107,8 @@ def _is_frequent(count: int, total: int) -> bool:
     return count >= MIN_COUNT and count > MAX_SAME_TEXT * total
 
 
-def _is_ordinary(text: str, theirs: dict[str, str]) -> bool:
-    same = sum(text.strip().lower() == their.strip().lower() for their in theirs.values())
+def _is_ordinary(text: str, theirs: Collection[str]) -> bool:
+    same = sum(text.strip().lower() == their.strip().lower() for their in theirs)
     return len(_WORD.findall(text)) <= _SHORT and same > _MIN_SHARED * len(theirs)
 
 

@@ -2,10 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from itertools import islice
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class ReusedWords(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Case:
+class Case:
     """A prompt and its completions, as words."""
 
     id: str
@@ -60,36 +61,30 @@ class _Case:
         """Words of the other model's completion, which ordinary evaluations do not need."""
         return _words(self.other_text)
 
+    @classmethod
+    def of(cls, id_: str, prompt: str, text: str, other: str) -> Self:
+        """The case of a prompt, the completion of it, and that of the other model, as texts."""
+        words = _words(prompt)
+        return cls(id_, words, set(words), _words(text), other)
 
-def reused_words(
-    ids: Sequence[str],
-    prompts: Mapping[str, str],
-    texts: Mapping[str, str],
-    others: Mapping[str, str],
-) -> ReusedWords | None:
-    """The template of most of `texts`, by the words in them; None without one.
+
+def reused_words(cases: Iterable[Case], total: int) -> ReusedWords | None:
+    """The template of most of the completions, by the words in them; None without one.
 
     A template is a shuffled prompt, or has a far smaller vocabulary than as many words of the other
     model, words of the prompt apart. It is none if its words depend on the prompt as
     those of the other model do, or if only the end of a constant sentence varies: that is an
-    answer. `ids` are in a random order.
+    answer. `cases` are in a random order, `total` at most; at most `MAX_SAMPLE` are read.
     """
-    cases: list[_Case] = []
+    remaining, sample = iter(cases), list[Case]()
     for size in (_FIRST_SAMPLE, MAX_SAMPLE):
-        cases += [_case(i, prompts, texts, others) for i in ids[len(cases) : size]]
-        template = _shuffled(cases) or _reworded(cases)
+        sample += islice(remaining, size - len(sample))
+        template = _shuffled(sample) or _reworded(sample)
         if template is None or len(template.prompts) < _MIN_FIRST_SHARE * template.total:
             return None
-        if len(cases) == len(ids):
+        if len(sample) == total:
             break
     return template if template and len(template.prompts) > template.total / 2 else None
-
-
-def _case(
-    id_: str, prompts: Mapping[str, str], texts: Mapping[str, str], others: Mapping[str, str]
-) -> _Case:
-    prompt = _words(prompts.get(id_, ""))
-    return _Case(id_, prompt, set(prompt), _words(texts[id_]), others.get(id_, ""))
 
 
 def _words(text: str) -> list[str]:
@@ -105,7 +100,7 @@ def _stock(completions: Iterable[Collection[str]]) -> set[str]:
     return {word for word, count in counts.items() if count >= least}
 
 
-def _shuffled(cases: Sequence[_Case]) -> ReusedWords | None:
+def _shuffled(cases: Sequence[Case]) -> ReusedWords | None:
     """Completions with most words of their prompt, in another order, and few of their own.
 
     None if the other model has many such completions, because the prompts may ask for it.
@@ -120,7 +115,7 @@ def _shuffled(cases: Sequence[_Case]) -> ReusedWords | None:
     return ReusedWords(SHUFFLED, shuffled, len(cases)) if few else None
 
 
-def _is_shuffled(words: Sequence[str], case: _Case, stock: set[str]) -> bool:
+def _is_shuffled(words: Sequence[str], case: Case, stock: set[str]) -> bool:
     distinct = set(words)
     shared = distinct & case.own
     if (
@@ -137,7 +132,7 @@ def _triples(words: Sequence[str]) -> list[tuple[str, ...]]:
     return list(zip(words, words[1:], words[2:], strict=False))
 
 
-def _reworded(cases: Sequence[_Case]) -> ReusedWords | None:
+def _reworded(cases: Sequence[Case]) -> ReusedWords | None:
     stock = _stock(case.words for case in cases)
     reworded = [case for case in cases if _is_of_stock(case, stock)]
     if (
@@ -150,7 +145,7 @@ def _reworded(cases: Sequence[_Case]) -> ReusedWords | None:
     return ReusedWords(REWORDED, [case.id for case in reworded], len(cases))
 
 
-def _is_of_stock(case: _Case, stock: set[str]) -> bool:
+def _is_of_stock(case: Case, stock: set[str]) -> bool:
     distinct = set(case.words)
     return (
         len(distinct) >= _MIN_WORDS
@@ -159,7 +154,7 @@ def _is_of_stock(case: _Case, stock: set[str]) -> bool:
     )
 
 
-def _has_small_vocabulary(cases: Sequence[_Case]) -> bool:
+def _has_small_vocabulary(cases: Sequence[Case]) -> bool:
     mine = Counter(word for case in cases for word in case.words if word not in case.own)
     theirs = Counter(word for case in cases for word in case.other if word not in case.own)
     tokens = min(mine.total(), theirs.total(), _MAX_TOKENS)
@@ -174,7 +169,7 @@ def _vocabulary(counts: Counter[str], tokens: int) -> float:
     return float((1 - left_out ** np.fromiter(counts.values(), dtype=np.float64)).sum())
 
 
-def _states_answers(cases: Sequence[_Case], total: int) -> bool:
+def _states_answers(cases: Sequence[Case], total: int) -> bool:
     """Whether most of `total` completions differ in their last words only, or in numbers."""
     return any(
         max(Counter(tuple(case.words[:-count]) for case in cases).values()) > total / 2
@@ -182,7 +177,7 @@ def _states_answers(cases: Sequence[_Case], total: int) -> bool:
     )
 
 
-def _depends_on_prompt(cases: Sequence[_Case]) -> bool:
+def _depends_on_prompt(cases: Sequence[Case]) -> bool:
     """Whether the words of the two models agree more for the same prompt than for two prompts.
 
     The test statistic is a sum over prompts, with the mean and variance of a permutation test.
