@@ -209,23 +209,17 @@ class _CompiledRule(NamedTuple):
 
     def has_phrases(self, text: str) -> bool:
         """Whether the text contains a phrase of each group that the filter reduces to a word."""
-        for group in self.phrases:  # noqa: SIM110 - a generator takes longer than the search
-            if not any(map(text.__contains__, group)):
-                return False
-        return True
+        return not self.phrases or all(any(map(text.__contains__, group)) for group in self.phrases)
 
     def matches(self, sentence: str, text: str) -> bool:
         """Whether this sentence of the text matches the rule."""
-        return (
-            self.first.search(sentence) is not None
-            and all(pattern.search(sentence) for pattern in self.rest)
-            and any(keyword in text for keyword in self.keywords)
-            # `sentence` may be a piece of a long one; in the whole, a lookahead may exclude it.
-            and self.first.search(text) is not None
-        )
+        if not (self.first.search(sentence) and all(p.search(sentence) for p in self.rest)):
+            return False
+        # `sentence` may be a piece of a long one; in the whole, a lookahead may exclude it.
+        return any(keyword in text for keyword in self.keywords) and bool(self.first.search(text))
 
 
-# Keywords without which a pattern cannot match, so that most texts are not searched with it.
+# Keywords without which a pattern cannot match: most texts are not searched with it.
 _KEYWORDS = KeywordFilter()
 _COMPILED_RULES = tuple(map(_CompiledRule.of, RULES))
 _HINT_GROUPS = _KEYWORDS.add_groups("|".join(_HINTS))

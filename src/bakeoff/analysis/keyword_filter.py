@@ -10,7 +10,7 @@ ALWAYS, LONG = 1, 2  # bits set for every text, and for a text with a word of 32
 _COMMON = frozenset(("a", "b", "as", "be", "do", "has", "have", "is", "no", "not")) | {
     *("out", "the", "this", "to", "will", "you")
 }
-_CACHE_SIZE = 1 << 17  # words
+_CACHE_SIZE = 1 << 15  # words, in 4 MB
 _LONG = 32  # characters
 
 
