@@ -3,7 +3,8 @@
     python benchmarks/generation.py [hf-float32] [hf-bfloat16] [embedded] [server]
 
 Prints a JSON line per method; `ratio` is our tokens per second divided by the peer's. SmolLM2
-completes 16 of the starter prompts, at most 128 tokens each, temperature 0.7 and top_p 0.9. The
+completes 16 of the starter prompts, at most 128 tokens each, temperature 0.7 and top_p 0.9. Each
+round has a number before its prompts: they have the same lengths, and no cache has them. The
 peer of `hf-*` and `embedded` is a loop over `model.generate()` (`harness/generate_loop.py`) with
 the same weights, unpacked from the GGUF file in the same dtype; for `embedded` in float32. The loop
 needs the same time for each prompt, so it gets two of them per round. Both use a thread per core
@@ -21,7 +22,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from harness.generate_loop import GenerateLoop
@@ -29,6 +30,7 @@ from harness.results import print_result, versions
 from harness.throughput import time_completions
 
 from bakeoff.config import Sampling, Spec
+from bakeoff.generators.api.client import HttpChatClient
 from bakeoff.generators.llamacpp.fetch import fetch_model
 from bakeoff.generators.llamacpp.generator import LlamaCppGenerator
 from bakeoff.generators.llamacpp.models import CATALOGUE
@@ -91,29 +93,40 @@ async def compare_with_loop(
     spec: str, loop: GenerateLoop, prompts: Sequence[Prompt]
 ) -> tuple[float, float]:
     """Tokens per second of a model called as in a run, and of the loop."""
-    texts = [prompt.conversation() for prompt in prompts[:LOOPED]]
-    loop.speed(texts[:1], TOKENS // 4)
+    warm_up = number_prompts(prompts[:1], 0)
+    loop.speed([prompt.conversation() for prompt in warm_up], TOKENS // 4)
     model = open_model(spec)
     await model.prepare()
     try:
-        await tokens_per_second(model, prompts[:1])
-        rounds = [
-            (await tokens_per_second(model, prompts), loop.speed(texts, TOKENS))
-            for _ in range(ROUNDS)
-        ]
+        await tokens_per_second(model, warm_up)
+        rounds = []
+        for number in range(1, ROUNDS + 1):
+            numbered = number_prompts(prompts, number)
+            texts = [prompt.conversation() for prompt in numbered[:LOOPED]]
+            rounds.append((await tokens_per_second(model, numbered), loop.speed(texts, TOKENS)))
     finally:
         await model.close()
     ours, theirs = zip(*rounds, strict=True)
     return median(ours), median(theirs)
 
 
-async def bakeoff_speed(spec: str, prompts: Sequence[Prompt]) -> float:
+def number_prompts(prompts: Sequence[Prompt], number: int) -> list[Prompt]:
+    """The prompts with a digit before their first turns, so that no two numbers share a prefix."""
+    numbered = []
+    for prompt in prompts:
+        first, *others = prompt.messages
+        first = first.model_copy(update={"content": f"{number}. {first.content}"})
+        numbered.append(prompt.model_copy(update={"messages": (first, *others)}))
+    return numbered
+
+
+async def bakeoff_speed(spec: str, prompts: Sequence[Prompt], number: int) -> float:
     """Tokens per second of a newly loaded model, called as in a run."""
     model = open_model(spec)
     await model.prepare()
     try:
-        await tokens_per_second(model, prompts[:1])
-        return await tokens_per_second(model, prompts)
+        await tokens_per_second(model, number_prompts(prompts[:1], 0))
+        return await tokens_per_second(model, number_prompts(prompts, number))
     finally:
         await model.close()
 
@@ -126,29 +139,30 @@ async def tokens_per_second(model: Generator, prompts: Sequence[Prompt]) -> floa
 async def compare_with_client(prompts: Sequence[Prompt]) -> tuple[float, float]:
     """Tokens per second of our client, and of httpx."""
     ours, theirs = [], []
-    for _ in range(ROUNDS):
-        ours.append(await bakeoff_speed("embedded:smollm2", prompts))
-        theirs.append(await client_speed(prompts))
+    for number in range(1, ROUNDS + 1):
+        ours.append(await bakeoff_speed("embedded:smollm2", prompts, number))
+        theirs.append(await client_speed(prompts, number))
     return median(ours), median(theirs)
 
 
-async def client_speed(prompts: Sequence[Prompt]) -> float:
+async def client_speed(prompts: Sequence[Prompt], number: int) -> float:
     """Tokens per second of httpx with the same requests and concurrency as ours."""
     model = open_model("embedded:smollm2")
     if not isinstance(model, LlamaCppGenerator):
         raise TypeError("embedded: is a third-party backend")
     await model.prepare()
-    client: Any = (await model.open()).client  # for the server's address and key, and no request
+    http = cast(HttpChatClient, await model.open()).http  # for the server's address and key only
     try:
         async with httpx.AsyncClient(
-            base_url=str(client.base_url),
-            headers={"authorization": f"Bearer {client.api_key}"},
+            base_url=http.base_url,
+            headers={"authorization": http._headers["Authorization"]},
             timeout=600,
             limits=httpx.Limits(max_connections=None),
         ) as client:
-            await post_all(client, model, prompts[:1])
+            await post_all(client, model, number_prompts(prompts[:1], 0))
+            numbered = number_prompts(prompts, number)
             began = time.perf_counter()
-            tokens = await post_all(client, model, prompts)
+            tokens = await post_all(client, model, numbered)
             return tokens / (time.perf_counter() - began)
     finally:
         await model.close()
@@ -160,9 +174,7 @@ async def post_all(
     """Send all prompts concurrently; returns the number of new tokens."""
 
     async def complete(prompt: Prompt) -> int:
-        body = model.request(prompt)
-        body |= body.pop("extra_body")
-        reply = await client.post("chat/completions", json=body)
+        reply = await client.post("chat/completions", json=model.request(prompt))
         return int(reply.raise_for_status().json()["usage"]["completion_tokens"])
 
     return sum(await asyncio.gather(*map(complete, prompts)))
