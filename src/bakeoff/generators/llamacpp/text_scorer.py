@@ -3,15 +3,16 @@
 llama.cpp's server returns log-probabilities only of tokens that it generates, one per decoding
 step. xllamacpp's extension module exports the C functions of the llama.cpp that it contains: they
 read a text in batches and give the logits of all its tokens. The layouts of their structures are
-checked before they are used.
+checked before they are used, as far as values that llama.cpp fills in show them.
 """
 
 import ctypes
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-_BATCH = 128  # tokens read at once; each has a logit per word of the vocabulary
+_BATCH = 128  # tokens read at once; each has a logit per token of the vocabulary
 # The first fields of `llama_context_params`, unsigned 32-bit numbers, with their default values.
 _CONTEXT_FIELDS = {
     "n_ctx": 512,
@@ -27,7 +28,10 @@ _CONTEXT_FIELDS = {
 
 
 class _Params(ctypes.Structure):
-    """Any structure of parameters, with room to spare: it is passed on as llama.cpp filled it."""
+    """A structure of parameters, passed by value, with room for more fields than llama.cpp has.
+
+    Fields without a name in this module keep the values that llama.cpp gives them.
+    """
 
     _fields_ = (("words", ctypes.c_uint32 * 1024),)
 
@@ -77,7 +81,7 @@ class UnsupportedError(Exception):
 class TextScorer:
     """A loaded model that reads texts. All calls have to come from one thread.
 
-    `context`: tokens that a context and its text have at most. Raises UnsupportedError.
+    `context`: maximum number of tokens of a text and what precedes it. Raises UnsupportedError.
     """
 
     def __init__(self, path: Path, context: int, threads: int) -> None:
@@ -109,10 +113,8 @@ class TextScorer:
         if batch.n_tokens or batch.embd or not all(pointers):
             raise UnsupportedError("llama_batch has another layout")
         self._batch = batch
-        path_bytes = str(path).encode()
-        self._model = call(
-            "llama_model_load_from_file", path_bytes, call("llama_model_default_params")
-        )
+        model_params = call("llama_model_default_params")
+        self._model = call("llama_model_load_from_file", os.fsencode(path), model_params)
         if not self._model:
             raise UnsupportedError("the model cannot be loaded a second time")
         self._context = call("llama_init_from_model", self._model, params)
@@ -127,12 +129,12 @@ class TextScorer:
     def logprobs(self, context: Sequence[int], text: Sequence[int]) -> list[float]:
         """Return the natural log-probability of each token of `text` after `context`.
 
-        What the last call's tokens have in common with these, from the beginning, is not read
-        again. Raises RuntimeError if llama.cpp cannot read them.
+        Tokens at the beginning of `context` that the last call read at the same places are not read
+        again. Raises ValueError if either is empty, RuntimeError if llama.cpp cannot read them.
         """
         if not context or not text:
             raise ValueError("a text needs a context and a token")
-        *unscored, last = context  # the logits of the context's last token are of the first word
+        *unscored, last = context  # the last token's logits are those of the text's first token
         # The text has batches of its own: rounding depends on the batch, and a score must not
         # depend on how much of its context was in the KV cache.
         for start in range(self._reuse(unscored), len(unscored), _BATCH):
@@ -144,7 +146,7 @@ class TextScorer:
         return result
 
     def _reuse(self, tokens: Sequence[int]) -> int:
-        """Drop what differs from the KV cache; return the number of tokens that stay in it."""
+        """Keep only the common prefix with `tokens` in the KV cache, and return its length."""
         same = 0
         for kept, token in zip(self._read, tokens, strict=False):
             if kept != token:
@@ -152,7 +154,7 @@ class TextScorer:
             same += 1
         memory = self._call("llama_get_memory", self._context)
         if not self._call("llama_memory_seq_rm", memory, 0, same, -1):
-            self._call("llama_memory_clear", memory, True)  # a recurrent model has no parts
+            self._call("llama_memory_clear", memory, True)  # a recurrent state cannot be cut
             same = 0
         self._read = list(tokens[:same])
         return same
@@ -179,14 +181,14 @@ class TextScorer:
         pointer = self._call("llama_get_logits", self._context)
         logits = np.ctypeslib.as_array(pointer, shape=(len(following), self._words))
         result = []
-        for row, token in zip(logits, following, strict=True):  # a row fits into the CPU's cache
+        for row, token in zip(logits, following, strict=True):  # a row fits into the CPU cache
             largest = row.max()
             total = np.exp(row - largest).sum(dtype=np.float64)
             result.append(float(row[token] - largest - np.log(total)))
         return result
 
     def close(self) -> None:
-        """Free the model."""
+        """Free the model and its context; a second call does nothing."""
         if self._context:
             self._call("llama_free", self._context)
         if self._model:
