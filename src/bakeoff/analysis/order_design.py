@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import NamedTuple, Self
 
 import numpy as np
-from scipy.stats import binomtest, norm, rankdata
+from scipy.special import ndtr
 
 from bakeoff.analysis.aggregate import (
     JudgeTable,
@@ -20,6 +20,7 @@ from bakeoff.analysis.aggregate import (
 from bakeoff.analysis.judgment_table import POINTWISE, UNKNOWN, JudgmentTable, group_means
 from bakeoff.records import CLUSTER_TAG, Completion, Prompt
 from bakeoff.stats.arrays import Codes, Mask, Values
+from bakeoff.stats.distributions import average_ranks, binomial_p
 from bakeoff.stats.order_strata import (
     A_FIRST,
     B_FIRST,
@@ -70,7 +71,7 @@ class PromptSequence:
         texts = [prompt.messages[-1].content[:_TEXT_START] if prompt else "" for prompt in self]
         columns, lengths = [_ranks(self.prompt_ids), _ranks(texts)], self._lengths()
         if any(lengths):
-            columns.append(rankdata(lengths))
+            columns.append(average_ranks(np.array(lengths)))
         return np.column_stack(columns)
 
     @cached_property
@@ -258,7 +259,7 @@ class OrderDesign:
             p = order_predictability(a_first, sequence.positions[prompts], sequence.tags[prompts])
             # The order of the lines of a file may be random, and tells only if it is evident.
             deviation = sequence_deviation(a_first, sequence.place[prompts])
-            p = float(2 * norm.sf(deviation)) if deviation > MAX_DEVIATION else p
+            p = float(2 * ndtr(-deviation)) if deviation > MAX_DEVIATION else p
         return SingleOrders(name, len(prompts_a), len(prompts_b), p)
 
     @cached_property
@@ -286,7 +287,7 @@ class OrderDesign:
         enough; numbers that a fair coin does not explain were not drawn so.
         """
         if self.sequential:
-            return bool(binomtest(a_first, max(1, a_first + b_first)).pvalue > MIN_P)
+            return binomial_p(a_first, max(1, a_first + b_first)) > MIN_P
         return min(a_first, b_first) >= MIN_PER_ORDER
 
     @cached_property

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats
 
 from bakeoff.analysis.aggregate import aggregate_by_judge, aggregate_by_prompt
 from bakeoff.analysis.pair_data import PairData
 from bakeoff.analysis.sample_checks import MIN_PROMPTS
 from bakeoff.stats import power
 from bakeoff.stats.detectable_rates import sequential_factor
+from bakeoff.stats.distributions import two_sided_quantile
 
 
 def second_order_may_matter(data: PairData, total: int) -> bool:
@@ -30,8 +30,8 @@ def second_order_may_matter(data: PairData, total: int) -> bool:
         return True
     single = by_order.preference[orders[by_order.prompt // 2] == 2]
     alpha = 0.05 / data.config.pairs  # as in anytime intervals and in Holm's adjustment
-    z = float(stats.norm.ppf(1 - alpha / 2))
+    z = two_sided_quantile(1 - alpha)
     if data.config.design.sequential:
-        z = float(stats.norm.ppf(0.975)) * sequential_factor(alpha) ** 0.5
+        z = two_sided_quantile() * sequential_factor(alpha) ** 0.5
     variances = power.OrderVariances(float(single.var(ddof=1)), float(both.var(ddof=1)))
     return power.second_order_may_matter(data.preferences, variances, total, data.margin / 100, z)

@@ -143,7 +143,7 @@ def judge_drift(
     `pairs` are stored and new verdicts, `triples` a stored verdict and two new ones; each has at
     least one row, or there are no triples because no winner changed.
     """
-    from scipy.stats import binom  # late: slow to import
+    from scipy.special import bdtrc  # late: slow to import
 
     decisive = stored_differs = 0
     for old, new, last in triples:
@@ -159,7 +159,7 @@ def judge_drift(
         mean_change=sum(changes) / len(changes),
         decisive=decisive,
         stored_differs=stored_differs,
-        p=min(1.0, float(binom.sf(stored_differs - 1, decisive, 1 / 3))) if decisive else 1.0,
+        p=min(1.0, float(bdtrc(stored_differs - 1, decisive, 1 / 3))) if decisive else 1.0,
         snapshots=tuple(sorted(_snapshots(old for old, _ in pairs))),
         new_snapshots=tuple(sorted(_snapshots(new for _, new in pairs))),
     )

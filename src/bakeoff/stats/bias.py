@@ -6,9 +6,9 @@ Values are preferences for a, from 0 to 1; feature differences are a's minus b's
 import math
 
 import numpy as np
-from scipy import stats
 
 from bakeoff.stats.arrays import Codes, Mask, Values
+from bakeoff.stats.distributions import average_ranks, two_sided_quantile, welch_degrees
 from bakeoff.stats.intervals import (
     proportion,
     score_rate,
@@ -68,12 +68,10 @@ def _welch(x: Values, y: Values) -> tuple[Estimate | None, Estimate | None]:
     """The difference and the average of two independent means, with Welch's degrees of freedom."""
     if min(len(x), len(y)) < 2:
         return None, None
-    parts = x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)
-    se = math.sqrt(sum(parts))
-    degrees = (
-        sum(parts) ** 2 / (parts[0] ** 2 / (len(x) - 1) + parts[1] ** 2 / (len(y) - 1)) if se else 1
-    )
-    half = float(stats.t.ppf(0.975, degrees)) * se
+    variances = float(x.var(ddof=1) / len(x)), float(y.var(ddof=1) / len(y))
+    se = math.sqrt(sum(variances))
+    degrees = welch_degrees(variances, (len(x), len(y))) if se else 1
+    half = two_sided_quantile(degrees=degrees) * se
     n, gap, middle = len(x) + len(y), float(x.mean() - y.mean()), float(x.mean() + y.mean()) / 2
     low, high = max(0.0, middle - half / 2), min(1.0, middle + half / 2)
     return (
@@ -99,8 +97,13 @@ def feature_bias(values: Values, differences: Values) -> FeatureBias:
     return FeatureBias(
         n=len(values),
         more_wins=proportion(wins, int(decisive.sum())),
-        spearman=float(stats.spearmanr(values, differences).statistic) if varies else None,
+        spearman=_spearman(values, differences) if varies else None,
     )
+
+
+def _spearman(x: Values, y: Values) -> float:
+    """Spearman's rank correlation of values that vary."""
+    return float(np.corrcoef(average_ranks(x), average_ranks(y))[0, 1])
 
 
 def leak_effect(values: Values, a_leaks: Mask, b_leaks: Mask) -> LeakEffect:

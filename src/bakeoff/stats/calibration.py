@@ -3,9 +3,9 @@
 import math
 
 import numpy as np
-from scipy import stats
 
 from bakeoff.stats.arrays import Values
+from bakeoff.stats.distributions import two_sided_quantile
 from bakeoff.stats.intervals import score_interval, score_rate
 from bakeoff.stats.power import z_sum
 from bakeoff.stats.results import CalibratedRate, Estimate
@@ -102,7 +102,7 @@ def ppi_plus_plus(labels: Values, judged: Values, unlabeled: Values) -> Calibrat
     residuals = labels - weight * judged
     estimate = weight * float(unlabeled.mean()) + float(residuals.mean())
     se = math.sqrt(weight**2 * float(unlabeled.var()) / n_unlabeled + float(residuals.var()) / n)
-    half = float(stats.norm.ppf(0.975)) * se
+    half = two_sided_quantile() * se
     value = Estimate(estimate, estimate - half, estimate + half, "PPI++", n, se)
     return CalibratedRate(value, n, n_unlabeled, weight)
 
@@ -153,7 +153,7 @@ def lee_interval(
     negative prompts behind it, `positives` the sensitivity likewise (Lee et al. 2025, arXiv
     2511.21140). None for a judge that is no better than chance. A diagnostic.
     """
-    z = float(stats.norm.ppf(0.975))
+    z = two_sided_quantile()
     p, n_smoothed = (n * rate + z**2 / 2) / (n + z**2), n + z**2
     (q0, m0), (q1, m1) = (((m * q + 1) / (m + 2), m + 2) for q, m in (negatives, positives))
     informedness = q0 + q1 - 1

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 from scipy.special import expit
 
 from bakeoff.stats.arrays import Codes, Values
+from bakeoff.stats.distributions import two_sided_quantile
 from bakeoff.stats.results import ControlledRate, CovariateEffect, Estimate
 
 MIN_UNITS = 20
@@ -134,7 +134,7 @@ def _explained(
         scores = np.bincount(unit, weights=(centred @ (inverse @ (of * means))) * residuals)
         se = math.sqrt(float(scores @ scores) * n / max(1, degrees))
         value = float(slopes @ (of * means))
-        half = float(stats.t.ppf(0.975, max(1, min(degrees, len(scores) - 1)))) * se
+        half = two_sided_quantile(degrees=max(1, min(degrees, len(scores) - 1))) * se
         return Estimate(value, value - half, value + half, "linear regression", len(scores), se)
 
     effects = tuple(
@@ -160,7 +160,7 @@ def _rate_at_zero(values: Values, columns: Values, unit: Codes) -> Estimate:
     mean = float(values.mean())
     dispersion = float(residuals @ residuals) / (n * mean * (1 - mean))
     se = math.sqrt(max(sandwich, dispersion * inverse[0, 0] * correction))
-    half = float(stats.t.ppf(0.975, degrees)) * se
+    half = two_sided_quantile(degrees=degrees) * se
     rate, low, high = (float(expit(beta[0] + side)) for side in (0.0, -half, half))
     return Estimate(rate, low, high, "logistic regression", units, rate * (1 - rate) * se)
 

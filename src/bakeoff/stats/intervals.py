@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 from scipy.sparse import csr_array, eye_array
 
 from bakeoff.stats import wilson
 from bakeoff.stats.arrays import Codes, Values
+from bakeoff.stats.distributions import two_sided_quantile
 from bakeoff.stats.results import NO_INTERVAL, Estimate
 
 Statistic = Callable[[Values], Values]
@@ -82,7 +82,7 @@ class ClusterMoments(NamedTuple):
     def interval(self, level: float) -> tuple[float, float]:
         """The bounds of `score_interval`."""
         return wilson.bounds(
-            self.deviation, self._effective, wilson.quantile(2 * self.units, level)
+            self.deviation, self._effective, two_sided_quantile(level, 2 * self.units)
         )
 
     def test_p(self) -> float:
@@ -139,7 +139,7 @@ def score_interval(
     losses without ties. Less the two that were added, these are the effective n.
     """
     effective = effective_units(mean, variance_per_unit, units)
-    return wilson.bounds(mean - 0.5, effective, wilson.quantile(degrees, level))
+    return wilson.bounds(mean - 0.5, effective, two_sided_quantile(level, degrees))
 
 
 def score_test_p(
@@ -168,7 +168,7 @@ def proportion(successes: int, trials: int, level: float = 0.95) -> Estimate | N
     if not trials:
         return None
     mean = successes / trials
-    low, high = wilson.bounds(mean - 0.5, trials, wilson.quantile(math.inf, level))
+    low, high = wilson.bounds(mean - 0.5, trials, two_sided_quantile(level))
     se = math.sqrt(mean * (1 - mean) / (trials - 1)) if trials > 1 else None
     # Near 0 and 1, rounding may put a bound on the wrong side of the mean.
     return Estimate(mean, min(mean, low), max(mean, high), "Wilson", trials, se)
@@ -186,7 +186,7 @@ def t_interval(values: Values, level: float = 0.95) -> Estimate:
     if n < 2:
         return Estimate(mean, mean, mean, "one value: no interval", n)
     se = float(values.std(ddof=1)) / math.sqrt(n)
-    half = float(stats.t.ppf((1 + level) / 2, n - 1)) * se
+    half = two_sided_quantile(level, n - 1) * se
     return Estimate(mean, mean - half, mean + half, "t", n, se, level)
 
 
@@ -200,7 +200,7 @@ def cluster_t_interval(values: Values, clusters: Codes | None, level: float = 0.
     mean, count = 0.5 + moments.deviation, moments.clusters
     if moments.se is None:
         return Estimate(mean, mean, mean, "one unit: no interval", count)
-    half = float(stats.t.ppf((1 + level) / 2, count - 1)) * moments.se
+    half = two_sided_quantile(level, count - 1) * moments.se
     method = "t" if count == len(values) else f"t over {count} clusters"
     return Estimate(mean, mean - half, mean + half, method, count, moments.se)
 
@@ -255,9 +255,10 @@ def bootstrap(
     if units < 2:
         points = [(float(value), "one unit: no interval") for value in values]
         return [Estimate(v, v, v, method, 1) for v, method in points], np.empty((0, len(values)))
+    from scipy import stats  # late: see `stats.distributions`
+
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        warnings.simplefilter("ignore", RuntimeWarning)  # without a spread, BCa's `a` is 0 / 0
+        warnings.simplefilter("ignore", RuntimeWarning)  # values without a spread
         result = stats.bootstrap(
             (np.arange(units),),
             resampled,

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.special import ndtr
 
 MAX_LOOKS = 5  # more looks save little: `--stop early` looks after every prompt
 
@@ -33,7 +33,7 @@ def obrien_fleming(looks: int, alpha: float = 0.05) -> tuple[float, ...]:
         brentq(lambda c: crossing_probability(looks, c) - alpha, 1e-3, _MAX_BOUNDARY, xtol=1e-10)
     )
     return tuple(
-        float(2 * norm.sf(constant * math.sqrt(looks / look))) for look in range(1, looks + 1)
+        float(2 * ndtr(-constant * math.sqrt(looks / look))) for look in range(1, looks + 1)
     )
 
 
@@ -46,8 +46,12 @@ def crossing_probability(looks: int, constant: float) -> float:
     points = constant * _NODES
     weights = constant * _WEIGHTS
     step = 1 / math.sqrt(looks)
-    density: NDArray[np.float64] = norm.pdf(points, scale=step)
-    transition = norm.pdf(points[:, None] - points[None, :], scale=step) * weights
+    density: NDArray[np.float64] = _normal_density(points / step) / step
+    transition = _normal_density((points[:, None] - points[None, :]) / step) / step * weights
     for _ in range(looks - 1):
         density = transition @ density
     return 1 - float(weights @ density)
+
+
+def _normal_density(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi))

@@ -8,9 +8,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import ttest_ind
 
 from bakeoff.stats.arrays import Codes, Mask, Values
+from bakeoff.stats.distributions import t_test_p, welch_degrees
 from bakeoff.stats.intervals import (
     BATCH_NUMBERS,
     MIN_INTERVAL_CLUSTERS,
@@ -159,8 +159,10 @@ def welch_p(first: Values, second: Values) -> float:
 
     One more 0 and one more 1 in each sample keep a variance where all values are equal.
     """
-    samples = (np.append(first, (0.0, 1.0)), np.append(second, (0.0, 1.0)))
-    return float(ttest_ind(*samples, equal_var=False).pvalue)
+    x, y = np.append(first, (0.0, 1.0)), np.append(second, (0.0, 1.0))
+    variances = float(x.var(ddof=1) / len(x)), float(y.var(ddof=1) / len(y))
+    t = float(x.mean() - y.mean()) / math.sqrt(sum(variances))
+    return t_test_p(t, welch_degrees(variances, (len(x), len(y))))
 
 
 def _standardized(features: Values | Mask) -> Values:

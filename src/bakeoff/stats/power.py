@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from bakeoff.stats.arrays import Codes, Values
 from bakeoff.stats.detectable_rates import sequential_factor
+from bakeoff.stats.distributions import two_sided_quantile
 from bakeoff.stats.intervals import smoothed_variance
 from bakeoff.stats.results import Power, VarianceComponents
 
@@ -24,7 +24,7 @@ MAX_ADVISED = 20_000  # prompts; with more needed, two models are too close to t
 
 def z_sum(level: float = 0.95, power: float = 0.8) -> float:
     """z_{alpha/2} + z_beta: 2.80 for a two-sided 5 % test with 80 % power."""
-    return float(stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(power))
+    return two_sided_quantile(level) + float(ndtri(power))
 
 
 def detectable_effect(se: float, power: float = 0.8) -> float:
@@ -55,11 +55,11 @@ def prompts_for_equivalence(
     least = prompts_needed(sd, margin - difference, power)
     if least is None:
         return None
-    z = float(stats.norm.ppf(0.975))
+    z = two_sided_quantile()
 
     def power_at(n: int) -> float:
         bounds = np.array([margin - difference, margin + difference]) * math.sqrt(n) / sd - z
-        return float(stats.norm.cdf(bounds).sum()) - 1
+        return float(ndtr(bounds).sum()) - 1
 
     # In the worst case, d = 0, both bounds are equally near: each may fail half as often.
     most = math.ceil((z_sum(power=(1 + power) / 2) * sd / (margin - difference)) ** 2)

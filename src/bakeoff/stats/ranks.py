@@ -5,8 +5,7 @@ from itertools import chain, combinations_with_replacement
 from string import ascii_letters
 
 import numpy as np
-from scipy import stats
-from scipy.special import expit
+from scipy.special import bdtr, expit, ndtr, stdtrit
 
 from bakeoff.stats.arrays import Codes, Mask, Values
 
@@ -44,7 +43,7 @@ def significantly_stronger(
     alpha = ALPHA * bootstrapped.sum() / 2 / pairs
     margin = simultaneous_margins(values, distribution, units, bootstrapped, alpha)
     lead = expit(values[:, None] - values) - 0.5
-    p = 2 * stats.binom.cdf(np.minimum(wins, wins.T), wins + wins.T, 0.5)
+    p = 2 * bdtr(np.minimum(wins, wins.T), wins + wins.T, 0.5)
     tested = ~bootstrapped & (lead > _NO_VARIATION) & (wins > wins.T) & (p <= ALPHA / pairs)
     stronger: Mask = (bootstrapped & (lead > margin)) | tested
     return stronger
@@ -73,7 +72,7 @@ def simultaneous_margins(
     deviation = expit(distribution[:, left] - distribution[:, right]) - expit(gap)
     sd = deviation.std(axis=0, ddof=1)
     quantile = float(np.quantile((np.abs(deviation) / sd).max(axis=1), 1 - alpha))
-    t = stats.t.isf(stats.norm.sf(quantile), units - 1) * np.sqrt(units / (units - 1))
+    t = -stdtrit(units - 1, ndtr(-quantile)) * np.sqrt(units / (units - 1))
     null_se = sd / (2 * np.sqrt(expit(gap) * expit(-gap)))  # positive also for gaps beyond 37
     margin[left, right] = margin[right, left] = t * null_se
     return margin

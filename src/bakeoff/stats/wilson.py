@@ -5,7 +5,7 @@ In deviations, swapping the models changes no number but the signs. `variance` i
 
 import math
 
-from scipy.special import ndtri, stdtr, stdtrit
+from bakeoff.stats.distributions import t_test_p
 
 
 def effective_n(deviation: float, variance: float, units: float) -> float:
@@ -35,10 +35,4 @@ def bounds(deviation: float, n: float, quantile: float) -> tuple[float, float]:
 def test_p(deviation: float, null: float, n: float, degrees: float) -> float:
     """The two-sided p-value of the test that `bounds` inverts, of the mean 0.5 + null."""
     distance = abs(deviation - null) / math.sqrt((0.25 - null**2) / n)
-    return min(1.0, 2 * float(stdtr(degrees, -distance)))
-
-
-def quantile(degrees: float, level: float) -> float:
-    """The two-sided quantile of Student's t; of the normal distribution for infinite degrees."""
-    tail = (1 + level) / 2
-    return float(stdtrit(degrees, tail) if math.isfinite(degrees) else ndtri(tail))
+    return t_test_p(distance, degrees)
