@@ -238,7 +238,8 @@ def test_requests_are_distributed_by_capacity() -> None:
             body=chat_completion("quick"), until=lambda: quick.max_in_flight == 4
         )
         slow.respond = lambda _: Reply(
-            body=chat_completion("slow"), until=lambda: len(quick.requests) > 80
+            body=chat_completion("slow"),
+            until=lambda: len(quick.requests) > 80 and slow.max_in_flight == 4,
         )
         results = run_worker(open_model([quick.url, slow.url], max_concurrency=4), prompts(100))
     assert texts(results) == {"quick", "slow"}
