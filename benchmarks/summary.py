@@ -38,7 +38,8 @@ from harness.synthetic_evidence import synthetic_evidence
 from numpy.typing import NDArray
 from scipy import stats
 
-from bakeoff.analysis.summarize import summarize
+from bakeoff.analysis.pair_data import AnalysisConfig
+from bakeoff.analysis.summarize import analyze, summarize
 from bakeoff.records import Evidence, Results
 from bakeoff.report.export import save
 from bakeoff.report.page.page import render_page
@@ -146,7 +147,8 @@ def end_run(prompts: int) -> None:
     started = time.perf_counter()
     inputs = input_digest(evidence, [{}])
     with tempfile.TemporaryDirectory() as folder:
-        save(Results.of(evidence, summarize(evidence), {}, {}), Path(folder), inputs)
+        summary, pair_data = analyze(evidence, AnalysisConfig())
+        save(Results.of(evidence, summary, {}, {}), Path(folder), inputs, pair_data)
     seconds = time.perf_counter() - started
     sizes = {"imports_gb": imported, "records_gb": records, "peak_gb": peak()}
     rounded = {name: round(size, 3) for name, size in sizes.items()}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.analysis.judgment_table import JudgmentTable, dense_codes, group_means, judgment_table
-from bakeoff.records import Comparison, Judgment, Scores, Winner
+from bakeoff.records import Comparison, Judgment, Scores, Winner, intern_fields_set
 from bakeoff.stats.arrays import Codes, Mask, Values
 
 Sides = NDArray[np.int_]  # winners: 1 is a, 0 a tie, -1 is b
@@ -63,15 +63,17 @@ class PromptTable:
         """The rows as records."""
         answers = {YES: True, _NO: False, _UNKNOWN: None}
         return [
-            Comparison(
-                prompt_id=prompt_ids[prompt],
-                a=a,
-                b=b,
-                preference=preference,
-                winner=WINNERS[side],
-                flipped=flipped,
-                consistent=answers[consistent],
-                scores=Scores(*scores) if scored else None,
+            intern_fields_set(
+                Comparison(
+                    prompt_id=prompt_ids[prompt],
+                    a=a,
+                    b=b,
+                    preference=preference,
+                    winner=WINNERS[side],
+                    flipped=flipped,
+                    consistent=answers[consistent],
+                    scores=Scores(*scores) if scored else None,
+                )
             )
             for prompt, preference, side, flipped, consistent, scores, scored in zip(
                 self.prompt.tolist(),

@@ -225,9 +225,9 @@ class PairData:
     @cached_property
     def snapshots(self) -> dict[str, tuple[str, ...]]:
         """The model names that servers returned, by judge; judges without one are missing."""
-        pairs = sorted(set(map(attrgetter("judge", "verdict.snapshot"), self.judgments)))
-        names = {judge: tuple(n for j, n in pairs if n and j == judge) for judge, _ in pairs}
-        return {judge: of_judge for judge, of_judge in names.items() if of_judge}
+        found = set(map(attrgetter("judge", "verdict.snapshot"), self.judgments))
+        pairs = sorted((judge, name) for judge, name in found if name)
+        return {judge: tuple(n for j, n in pairs if j == judge) for judge, _ in pairs}
 
     @cached_property
     def preferences(self) -> Values:

@@ -1,5 +1,7 @@
 """The summary of evidence: models, pairs, ratings, null checks and usage."""
 
+from typing import NamedTuple
+
 from bakeoff.analysis.baseline_differences import baseline_differences
 from bakeoff.analysis.completions import summarize_model
 from bakeoff.analysis.evidence_pairs import build_pair_data
@@ -22,11 +24,23 @@ ESTIMAND = (
 )
 
 
+class Analysis(NamedTuple):
+    """The summary of evidence, and the data of its pairs, from which the page is made."""
+
+    summary: Summary
+    pair_data: list[PairData]
+
+
 def summarize(
     evidence: Evidence,
     config: AnalysisConfig = AnalysisConfig(),  # noqa: B008 - immutable
 ) -> Summary:
     """The summary of the evidence; models and pairs are in the order of `evidence.models`."""
+    return analyze(evidence, config).summary
+
+
+def analyze(evidence: Evidence, config: AnalysisConfig) -> Analysis:
+    """Like `summarize`, with the data of the pairs."""
     pair_data = build_pair_data(evidence, config)
     pairs = [summarize_pair(data) for data in pair_data]
     if len(pairs) > 1:
@@ -36,7 +50,7 @@ def summarize(
     pairs = [_with_verdict(p, data) for p, data in zip(pairs, pair_data, strict=True)]
     summarized = [*zip(pairs, pair_data, strict=True)]
     ranking = rank_models(evidence.models, summarized)
-    return Summary(
+    summary = Summary(
         estimand=ESTIMAND,
         models=tuple(summarize_model(model, evidence) for model in evidence.models),
         pairs=tuple(pairs),
@@ -50,6 +64,7 @@ def summarize(
         usage=tuple(summarize_spending(evidence)),
         notes=tuple(dict.fromkeys((*evidence.notes, *notes))),
     )
+    return Analysis(summary, pair_data)
 
 
 def _with_verdict(pair: PairSummary, data: PairData) -> PairSummary:

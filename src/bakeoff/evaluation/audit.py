@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from bakeoff.analysis.pair_data import AnalysisConfig
-from bakeoff.analysis.summarize import summarize
+from bakeoff.analysis.summarize import analyze
 from bakeoff.config import parse_fields
 from bakeoff.config.options import AuditOptions
 from bakeoff.environment import describe
@@ -48,12 +48,8 @@ def audit(
     }
     started = datetime.now(UTC).isoformat(timespec="seconds")
     evidence = imported.evidence
-    results = Results.of(
-        evidence,
-        summarize(evidence, AnalysisConfig(margin, panel)),
-        config,
-        describe() | {"started": started},
-    )
+    summary, pair_data = analyze(evidence, AnalysisConfig(margin, panel))
+    results = Results.of(evidence, summary, config, describe() | {"started": started})
     if out is not None:
-        save(results, Path(out))
+        save(results, Path(out), pair_data=pair_data)
     return results

@@ -13,7 +13,7 @@ from bakeoff.config.options import VoteOptions
 from bakeoff.environment import StartTime, describe, load_env_file
 from bakeoff.errors import ConfigError, InterruptError
 from bakeoff.evaluation.drift import DriftChecks
-from bakeoff.evaluation.estimate import check_budget, estimate
+from bakeoff.evaluation.estimate import check_budget, estimate, is_free
 from bakeoff.evaluation.evidence import collect_evidence
 from bakeoff.evaluation.participants import (
     check_human_judge,
@@ -110,14 +110,16 @@ async def _run_pipeline(
             checks = DriftChecks(pipeline, history)
             if pipeline.has_work:
                 check_human_judge(pipeline.config)
-                upper_bound = await asyncio.to_thread(
-                    estimate, pipeline, history.looks, detectable_if_free=False
-                )
-                check_budget(upper_bound, pipeline.config)
-                await pipeline.prepare()
-                agree(upper_bound)
+                if is_free(pipeline):
+                    await pipeline.prepare()
+                else:
+                    upper_bound = await asyncio.to_thread(estimate, pipeline, history.looks)
+                    check_budget(upper_bound, pipeline.config)
+                    await pipeline.prepare()
+                    agree(upper_bound)
             with stop_token.mark_in_flight():
-                async with preload_summary() if pipeline.has_work else nullcontext():
+                has_work, completions = pipeline.has_work, pipeline.completions.values()
+                async with preload_summary(completions) if has_work else nullcontext():
                     await pipeline.run()
                 drifts = await checks.run()
         finally:
@@ -224,12 +226,12 @@ def _summarize(
             return read_results(config.out)
         # Late: numpy and scipy take long to import.
         from bakeoff.analysis.pair_data import AnalysisConfig
-        from bakeoff.analysis.summarize import summarize
+        from bakeoff.analysis.summarize import analyze
 
-        summary = summarize(evidence, AnalysisConfig(config.margin, config.panel))
+        summary, pair_data = analyze(evidence, AnalysisConfig(config.margin, config.panel))
         runs = history.runs(summary)
         results = Results.of(evidence, summary, public_config, environment, usage, runs)
-        save(results, config.out, inputs)
+        save(results, config.out, inputs, pair_data)
     return results
 
 

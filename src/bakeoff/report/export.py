@@ -18,6 +18,7 @@ from bakeoff.report.provenance import OPERATIONAL_FIELDS, fingerprint, is_curren
 from bakeoff.storage.files import write_atomically
 
 if TYPE_CHECKING:
+    from bakeoff.analysis.pair_data import PairData
     from bakeoff.report.page.page import Page
 
 log = logging.getLogger(__name__)
@@ -39,13 +40,15 @@ def check_writable(out: Path, flag: str = "--out") -> None:
         ) from None
 
 
-def save(results: Results, out: Path, inputs: str = "") -> None:
+def save(
+    results: Results, out: Path, inputs: str = "", pair_data: "Sequence[PairData] | None" = None
+) -> None:
     """Write `results.json` and `report.html`; those of another comparison are renamed.
 
-    `inputs` is the `input_digest` by which `is_saved` recognizes the files. Raises ConfigError if a
-    file cannot be written.
+    `inputs` is the `input_digest` by which `is_saved` recognizes the files. `pair_data` is passed
+    to `render_page`. Raises ConfigError if a file cannot be written.
     """
-    page, sha256 = _encode(_page(results).html), hashlib.sha256()
+    page, sha256 = _encode(_page(results, pair_data=pair_data).html), hashlib.sha256()
     _rename_other(results, out)
     write_file(out / RESULTS, _hashed(results.json_parts(), sha256))
     line = fingerprint(inputs, sha256.hexdigest(), page) if inputs else b""
@@ -87,10 +90,14 @@ def checked_page(results: Results, links: Sequence[tuple[str, str]] = ()) -> "Pa
         ) from error
 
 
-def _page(results: Results, links: Sequence[tuple[str, str]] = ()) -> "Page":
+def _page(
+    results: Results,
+    links: Sequence[tuple[str, str]] = (),
+    pair_data: "Sequence[PairData] | None" = None,
+) -> "Page":
     from bakeoff.report.page.page import render_page  # with jinja2, which few commands need
 
-    return render_page(results, links)
+    return render_page(results, links, pair_data)
 
 
 def _encode(text: str) -> bytes:

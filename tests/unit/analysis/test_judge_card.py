@@ -86,7 +86,7 @@ def test_a_judge_on_the_other_side_is_against_the_panel() -> None:
 
 def test_a_snapshot_that_changes_within_the_results_is_a_red_flag() -> None:
     rows = both(0, 1.0, snapshot="gpt-4-0613") + both(1, 1.0, snapshot="gpt-4-1106")
-    summary = pair(rows)
+    summary = pair(rows + both(2, 1.0))  # the last one without the name of a model
     assert summary.judges[0].snapshots == ("gpt-4-0613", "gpt-4-1106")
     (flag,) = (flag for flag in summary.flags if flag.kind == "judge changed")
     assert flag.message == "j was gpt-4-0613 and gpt-4-1106 within these results"

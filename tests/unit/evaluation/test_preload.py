@@ -1,4 +1,4 @@
-"""The modules of the summary are imported while a run waits for replies."""
+"""The summary is prepared while a run waits for replies."""
 
 import asyncio
 import importlib
@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bakeoff.errors import BackendError
 from bakeoff.evaluation import preload
+from bakeoff.records import Completion
 
 PROBE = "bakeoff_preload_probe"
 SOURCE = f"""
@@ -32,7 +34,7 @@ def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> threading.Event
 
 
 async def wait_in_a_run(event: threading.Event) -> bool:
-    async with preload.preload_summary():
+    async with preload.preload_summary(()):
         return await asyncio.to_thread(event.wait, 60)
 
 
@@ -46,7 +48,7 @@ def test_a_run_that_waits_imports_the_modules_in_a_daemon_thread(imported: threa
 
 def test_a_run_that_ends_before_it_waits_imports_nothing(imported: threading.Event) -> None:
     async def run() -> set[asyncio.Task[None]]:
-        async with preload.preload_summary():
+        async with preload.preload_summary(()):
             pass
         await asyncio.sleep(0)  # the cancelled task ends
         return asyncio.all_tasks() - {asyncio.current_task()}
@@ -67,12 +69,30 @@ def test_a_busy_loop_does_not_put_off_the_import_forever(
 def test_a_module_that_cannot_be_imported_leaves_the_error_to_the_summary(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(preload, "MODULES", ("bakeoff.no_module", "bakeoff.neither"))
+    monkeypatch.setattr(preload, "MODULES", ("bakeoff.no_module",))
     with caplog.at_level("DEBUG", logger="bakeoff"):
-        preload._import_modules()
+        preload._preload((), threading.Event())
     assert [record.getMessage() for record in caplog.records] == [
-        "cannot import bakeoff.no_module early (No module named 'bakeoff.no_module')"
+        "cannot prepare the summary early (No module named 'bakeoff.no_module')"
     ]
+
+
+def test_completions_are_checked_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked, completions, ended = list[str](), dict[int, object](), threading.Event()
+
+    def check(text: str) -> None:
+        checked.append(text)
+        if len(checked) == 1:
+            completions[1] = BackendError("no reply")
+            completions[2] = Completion(text="second", finish="stop")
+        else:
+            ended.set()
+
+    monkeypatch.setattr("bakeoff.analysis.injection.detect_injection", check)
+    monkeypatch.setattr(preload, "_INTERVAL", 0.0)
+    completions[0] = Completion(text="first", finish="stop")
+    preload._preload(completions.values(), ended)
+    assert checked == ["first", "second"]
 
 
 def test_the_modules_exist() -> None:

@@ -43,6 +43,7 @@ _SCRIPTS = (
     *("pair_list.js", "pair.js", "pairs.js"),
 )
 _STYLES = ("page.css", "pairs.css")
+_TEMPLATES = ("page.html.j2", "pair.html.j2", "pairs.html.j2")
 
 Facts = list[tuple[str, str]]  # labels, which may be empty, and texts
 
@@ -67,13 +68,28 @@ class PairSection(NamedTuple):
     power: Facts
 
 
-def render_page(results: Results, links: Sequence[tuple[str, str]] = ()) -> Page:
-    """The page of results; `links` are the text and URL of further links in its navigation."""
-    by_pair = pair_data_of(results)
+def load_assets() -> None:
+    """Read the scripts and the style, and compile the templates, which all pages share."""
+    _style(), _scripts()
+    for name in _TEMPLATES:
+        _environment().get_template(name)
+
+
+def render_page(
+    results: Results,
+    links: Sequence[tuple[str, str]] = (),
+    pair_data: Sequence[PairData] | None = None,
+) -> Page:
+    """The page of results; `links` are the text and URL of further links in its navigation.
+
+    `pair_data` is that of the results' evidence; None: it is built.
+    """
+    pair_data = list(pair_data_of(results).values()) if pair_data is None else pair_data
+    by_pair = {(data.a, data.b): data for data in pair_data}
     style, scripts = _style(), _scripts()
     policy = _policy(style, scripts)
     order = [prompt.id for prompt in results.prompts]
-    pairs = pack_pairs(results, list(by_pair.values()))  # before the charts, which are large
+    pairs = pack_pairs(results, pair_data)  # before the charts, which are large
     sections = [
         _pair_section(results, pair, by_pair.get((pair.a, pair.b)), order)
         for pair in results.summary.pairs

@@ -6,12 +6,13 @@ unpacks on demand. Equal results give equal bytes.
 
 import base64
 import json
+import math
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from statistics import pstdev
+from statistics import fmean
 from typing import TypeVar
 
 from pydantic import JsonValue
@@ -147,11 +148,17 @@ def _rows(
             "winner": comparison.winner[0] if comparison else "-",
             "mark": sum(1 << MARKS.index(name) for name in marks),
             "score": round(scores.first - scores.second, 2) if scores else None,
-            "spread": round(2 * pstdev(preferences), 3) if preferences else 0,
+            "spread": round(2 * _sd(preferences), 3) if preferences else 0,
             "length_a": max((len(completion.text) for completion in texts[0]), default=0),
             "length_b": max((len(completion.text) for completion in texts[1]), default=0),
         }
     return rows
+
+
+def _sd(values: Sequence[float]) -> float:
+    """The standard deviation; `statistics.pstdev`, in exact fractions, takes ten times as long."""
+    mean = fmean(values)
+    return math.sqrt(fmean((value - mean) ** 2 for value in values))
 
 
 def _marked(data: PairData, results: Results, suspicious: _Suspicious) -> dict[str, set[str]]:
