@@ -68,6 +68,7 @@ for _name, (_target, _help) in _COMMANDS.items():
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command with `arguments` (default: `sys.argv`) and exit with its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
+    gc.set_threshold(10_000)  # imports create many objects, of which none is garbage
 
     def command() -> object:
         return app(_decoded(words), exit_on_error=False, print_error=False)

@@ -42,30 +42,31 @@ class _Remaining(NamedTuple):
     """Usage of the stored outcomes."""
 
 
-def estimate(
-    pipeline: Pipeline, looks: tuple[Look, ...] = (), *, detectable_if_free: bool = True
-) -> Plan:
+def is_free(pipeline: Pipeline) -> bool:
+    """Whether no model and no judge costs money, so that a run needs no estimate."""
+    usage = Usage(input_tokens=1, output_tokens=1)
+    return all(estimate_cost(worker, usage) == 0 for worker in pipeline.workers)
+
+
+def estimate(pipeline: Pipeline, looks: tuple[Look, ...] = ()) -> Plan:
     """Return an upper bound of the remaining work of a pipeline, after `Pipeline.resume`.
 
-    `looks` are earlier looks at its pairs, which widen the intervals. Without `detectable_if_free`,
-    `Plan.detectable` is None for a run that costs nothing: scipy takes long to import.
+    `looks` are earlier looks at its pairs, which widen the intervals.
     """
     with pipeline.schedule.with_all_stages():
         usage = [
             *_estimate_models(pipeline),
             *(_estimate_judge(pipeline, name) for name in pipeline.judges),
         ]
-    plan = Plan(
+    return Plan(
         prompts=len(pipeline.prompts),
         usage=tuple(usage),
+        detectable=_detectable(pipeline, looks),
         notes=(
             *look_notes(pipeline.config.design.model_copy(update={"looks": looks})),
             *_notes(pipeline, usage),
         ),
     )
-    if not (plan.paid or detectable_if_free):
-        return plan
-    return plan.model_copy(update={"detectable": _detectable(pipeline, looks)})
 
 
 def check_budget(plan: Plan, config: Config) -> None:

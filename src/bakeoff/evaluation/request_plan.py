@@ -54,7 +54,8 @@ class RequestPlan:
     ) -> None:
         self._config = config
         self._prompts = {prompt.id: prompt for prompt in prompts}
-        self._judges = participants.judges
+        judges = participants.judges.items()
+        self._pointwise = {name for name, judge in judges if judge.traits.order == "pointwise"}
         self.schedule = Schedule(config, prompts, tuple(participants.models))
         self.null_pair: ModelPair | None = None
         if participants.resampled:
@@ -93,7 +94,7 @@ class RequestPlan:
     ) -> Iterator[JudgmentKey]:
         """Yield the keys of one judge on two completions: for each repeat, one or both orders."""
         orders = [pair]
-        if self._judges[judge].traits.order != "pointwise":
+        if judge not in self._pointwise:
             both = self._both_orders(pair, prompt_id)
             orders = presentation_orders(
                 pair, both=both, seed=self._config.seed, prompt_id=prompt_id

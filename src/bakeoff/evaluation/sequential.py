@@ -280,11 +280,11 @@ class Schedule:
         if progress.test:
             return progress.test.decision is not None
         from bakeoff.analysis.findings import interval_outcome
-        from bakeoff.analysis.pair import summarize_pair
+        from bakeoff.analysis.pair import summarize_for_checks
 
         prompts = {prompt.id: prompt for prompt in self.prompts}  # their tags name clusters
         data = replace(self._pair_data(progress, judgments_of), prompts=prompts)
-        rate = summarize_pair(data).win_rate
+        rate = summarize_for_checks(data).win_rate
         outcome = interval_outcome(rate, self.config.margin / 100) if rate else "not enough data"
         return outcome != "not enough data"
 

@@ -12,8 +12,7 @@ class Plan(Record):
     """One row per model and judge."""
     detectable: tuple[float, float] | None = None
     """Win rates, as shares: without ties, the run tells those below the first and above the second
-    from 0.5 with 80 % power. None for a part of a run, with too few prompts, and where a run that
-    costs nothing starts."""
+    from 0.5 with 80 % power. None for a part of a run, and with too few prompts."""
     notes: tuple[str, ...] = ()
     """Assumptions of the estimate."""
 

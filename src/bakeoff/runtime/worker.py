@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from pydantic import JsonValue
@@ -245,6 +246,11 @@ class Batched(BaseWorker[I, O]):
         self._start()
 
 
+@cache  # the pipeline looks at the traits several times for each judgment
+def _judge_traits(generator: Traits, order: Order, prefers_own_family: bool) -> Traits:
+    return replace(generator, order=order, prefers_own_family=prefers_own_family)
+
+
 class GeneratorJudge:
     """Base of judges that ask a generator; they share its traits and are closed with it."""
 
@@ -257,9 +263,7 @@ class GeneratorJudge:
     @property
     def traits(self) -> Traits:
         """The generator's traits, with the judge's `order` and `prefers_own_family`."""
-        return replace(
-            self.generator.traits, order=self.order, prefers_own_family=self.prefers_own_family
-        )
+        return _judge_traits(self.generator.traits, self.order, self.prefers_own_family)
 
     async def prepare(self) -> None:
         """Prepare the generator."""
