@@ -156,8 +156,8 @@ def backend_names(group: str) -> list[str]:
 
 
 def _entry_points(group: str) -> EntryPoints:
-    found: EntryPoints = _all_entry_points(tuple(sys.path)).select(group=group)
-    return found
+    entries: EntryPoints = _all_entry_points(tuple(sys.path)).select(group=group)
+    return entries
 
 
 @cache  # a scan of the installed packages takes 3 ms and more

@@ -225,8 +225,8 @@ class PairData:
     @cached_property
     def snapshots(self) -> dict[str, tuple[str, ...]]:
         """The model names that servers returned, by judge; judges without one are missing."""
-        found = set(map(attrgetter("judge", "verdict.snapshot"), self.judgments))
-        pairs = sorted((judge, name) for judge, name in found if name)
+        snapshots = set(map(attrgetter("judge", "verdict.snapshot"), self.judgments))
+        pairs = sorted((judge, name) for judge, name in snapshots if name)
         return {judge: tuple(n for j, n in pairs if j == judge) for judge, _ in pairs}
 
     @cached_property

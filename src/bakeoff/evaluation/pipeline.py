@@ -106,7 +106,7 @@ class Pipeline:
         store_keys: list[str] = []
         for start in range(0, len(judgment_keys), _KEYS_PER_STEP):
             step = judgment_keys[start : start + _KEYS_PER_STEP]
-            store_keys += [key for key, _ in self.judge_requests(judge, step)]
+            store_keys += [key for key, _ in self._pairs_shown(judge, step)]
             await asyncio.sleep(0)
         stored = await self.store.load(store_keys, Verdict)
         self.verdicts |= {
@@ -309,15 +309,15 @@ class Pipeline:
         return all(completion in self.completions for completion in key.completions)
 
     def judge_requests(self, name: str, keys: Iterable[JudgmentKey]) -> list[tuple[str, Pair]]:
-        """Return the store key of each verdict, and the pair that the judge sees."""
-        judge_key, requests = self._judge_key(name), []
+        """Return the store key of each verdict, and the pair that the judge sees, with this id."""
+        return [(key, pair.with_id(key)) for key, pair in self._pairs_shown(name, keys)]
+
+    def _pairs_shown(self, name: str, keys: Iterable[JudgmentKey]) -> Iterator[tuple[str, Pair]]:
+        judge_key = self._judge_key(name)
         for key in keys:
             first, second = map(self._text_shown, key.completions)
-            prompt = self.prompts[key.prompt_id]
-            pair = Pair(prompt=prompt, first=first or "", second=second or "")
-            store_key = verdict_key(judge_key, pair, key.repeat)
-            requests.append((store_key, pair.with_id(store_key)))
-        return requests
+            pair = Pair(prompt=self.prompts[key.prompt_id], first=first or "", second=second or "")
+            yield verdict_key(judge_key, pair, key.repeat), pair
 
     def _text_shown(self, key: CompletionKey) -> str | None:
         """Return the text that a judge sees, with or without thinking; None if it failed."""

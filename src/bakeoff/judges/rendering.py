@@ -4,22 +4,20 @@ import hashlib
 import logging
 import re
 import secrets
-import warnings
 from collections import Counter
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
-from jinja2 import StrictUndefined
-from jinja2 import Template as Compiled
-from jinja2.meta import find_undeclared_variables
-from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from bakeoff.errors import ConfigError, VerdictError, one_line
 from bakeoff.records import Criterion, Message, Prompt
+
+if TYPE_CHECKING:  # jinja2 is imported for the first request, or a template of the user
+    from jinja2 import Template as Compiled
 
 log = logging.getLogger(__name__)
 
@@ -38,18 +36,8 @@ BUILTIN_TEMPLATES = {
 }
 MIN_CHARS = 100  # of a shortened completion: with less it cannot be judged
 
-_MAX_SIZE = 1 << 20  # bytes of a template, and characters that an operator in it may produce
+_MAX_SIZE = 1 << 20  # bytes of a template
 
-_VARIABLES = {
-    "prompt",
-    "conversation",
-    "first",
-    "second",
-    "completion",
-    "fence",
-    "criteria",
-    "problem",
-}
 _SAMPLE_PROMPT = Prompt(
     messages=(Message(role="user", content="?"),), reference="!", criteria=(Criterion(name="x"),)
 )
@@ -73,7 +61,6 @@ class Template:
     def __init__(self, name: str, completions: int) -> None:
         self.text = _template_text(name)
         """The source, which is part of the judge's identity."""
-        self._compiled = _compile(self.text)
         self._delimiters = Delimiters()
         self._wants_reference = bool(re.search(r"\bprompt\.reference\b", self.text))
         if "fence" not in self.text:
@@ -82,14 +69,20 @@ class Template:
                 "to the judge may be obeyed",
                 name,
             )
-        sample = TemplateInput(
-            _SAMPLE_PROMPT, ("one", "two")[:completions], _SAMPLE_PROMPT.criteria
-        )
-        try:  # some errors occur only on rendering: find them before any request
-            self.render(sample, None)
+        if name not in BUILTIN_TEMPLATES:
+            self._check(name, ("one", "two")[:completions])
+
+    def _check(self, name: str, completions: tuple[str, ...]) -> None:
+        """Compile and render the template, so that its errors are found before any request."""
+        try:
+            self.render(TemplateInput(_SAMPLE_PROMPT, completions, _SAMPLE_PROMPT.criteria), None)
         except VerdictError as error:
             cause = one_line(error.__cause__ if isinstance(error.__cause__, Exception) else error)
             raise ConfigError(f"the judge template {name!r} cannot be used: {cause}") from None
+
+    @cached_property
+    def _compiled(self) -> "Compiled":
+        return _compile(self.text)
 
     def render(self, values: TemplateInput, max_chars: int | None) -> str:
         """Return the text of a request, with completions shortened to `max_chars` characters.
@@ -103,8 +96,9 @@ class Template:
         names = ("first", "second") if len(texts) == 2 else ("completion",)
         conversation = conversation_text(values.prompt)
         delimiter = self._delimiters.next_for(conversation, *texts)
+        template = self._compiled
         try:
-            return self._compiled.render(
+            return template.render(
                 dict(zip(names, texts, strict=True)),
                 prompt=values.prompt,
                 conversation=conversation,
@@ -200,9 +194,16 @@ def load_criteria(path: str) -> tuple[Criterion, ...]:
     return criteria
 
 
-def builtin_template(name: str) -> Compiled:
+@cache
+def builtin_template(name: str) -> "Compiled":
     """Return a compiled built-in template."""
     return _compile(_template_text(name))
+
+
+def _compile(text: str) -> "Compiled":
+    from bakeoff.judges.template_sandbox import compile_template  # late: imports jinja2
+
+    return compile_template(text)
 
 
 def _template_text(name: str) -> str:
@@ -222,45 +223,3 @@ def _read(path: str | Path) -> str:
     if len(data) > _MAX_SIZE:
         raise ValueError("it is larger than 1 MB")
     return data.decode("utf-8").replace("\r\n", "\n")
-
-
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """A sandbox for templates of unknown origin.
-
-    Jinja's own sandbox blocks access to classes and long ranges. Templates can access the fields of
-    records, but not their methods: one of pydantic's unpickles data.
-    """
-
-    intercepted_binops = frozenset({"*", "**"})
-
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Return whether a template may access an attribute."""
-        if isinstance(obj, BaseModel):
-            return attr in type(obj).model_fields
-        return super().is_safe_attribute(obj, attr, value)
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Return the result of `*`; ValueError if it is too long, and for `**`."""
-        if operator == "**":
-            raise ValueError("a template has no operator '**'")
-        sides = (left, right) if isinstance(left, Sized) else (right, left)
-        if isinstance(sides[0], Sized) and len(sides[0]) * sides[1] > _MAX_SIZE:
-            raise ValueError("a text or list that it makes is too long")
-        return super().call_binop(context, operator, left, right)
-
-
-def _compile(text: str) -> Compiled:
-    environment = _Sandbox(undefined=StrictUndefined)
-    try:
-        unknown = find_undeclared_variables(environment.parse(text)) - _VARIABLES
-        with warnings.catch_warnings():  # Python's compiler warns of the generated code
-            warnings.simplefilter("ignore", SyntaxWarning)
-            template = environment.from_string(text)
-    except Exception as error:  # Python's compiler fails on templates that are nested too deeply
-        cause = one_line(error) or type(error).__name__
-        raise ConfigError(f"the judge template cannot be read: {cause}") from None
-    if unknown:
-        raise ConfigError(
-            f"the judge template asks for {sorted(unknown)!r}; there are: {sorted(_VARIABLES)!r}"
-        )
-    return template

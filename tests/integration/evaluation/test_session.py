@@ -355,7 +355,7 @@ def test_progress_is_written_during_the_summary(
 ) -> None:
     monkeypatch.setattr("bakeoff.evaluation.session.HEARTBEAT", 0.01)
     signs: set[datetime] = set()
-    summarize = bakeoff.analysis.summarize.summarize
+    analyze = bakeoff.analysis.summarize.analyze
 
     def slowly(*arguments: Any) -> Any:
         deadline = time.monotonic() + 100
@@ -364,9 +364,9 @@ def test_progress_is_written_during_the_summary(
             if report:
                 signs.add(report.updated)
             time.sleep(0.01)
-        return summarize(*arguments)
+        return analyze(*arguments)
 
-    monkeypatch.setattr("bakeoff.analysis.summarize.summarize", slowly)
+    monkeypatch.setattr("bakeoff.analysis.summarize.analyze", slowly)
     with OpenAIServer() as server:
         run(echo_config(tmp_path, server))
     assert len(signs) == 4
