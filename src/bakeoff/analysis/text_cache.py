@@ -22,12 +22,12 @@ def cache_by_digest(function: Callable[[str], T]) -> Callable[[str], T]:
     @wraps(function)
     def cached(text: str) -> T:
         digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        if digest not in results:
+        result = results.get(digest)  # once: another thread may clear the cache
+        if result is None:
             result = function(text)
             if len(results) >= MAX_TEXTS:
                 results.clear()
             results[digest] = result
-            return result
-        return results[digest]
+        return result
 
     return cached
